@@ -33,7 +33,7 @@ class Fenced(TransportError):
 
 
 class RecordTooLarge(TransportError):
-    """The log refuses a record for its size; `index` is its place among those handed to `send`."""
+    """The log refuses a record for its size; `index` is its place among those sent since `begin`."""
 
     def __init__(self, message: str, index: int, limit: int | None = None) -> None:
         super().__init__(message, "raise max.message.bytes of the topic and max_request_size of the client")
