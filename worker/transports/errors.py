@@ -1,12 +1,12 @@
 """What can go wrong with a log, by what the worker must do about it.
 
-    TransportError
-    ├── Retriable            the broker is away or slow: discard the producer, rewind, try again with backoff
-    │   └── CommitUnknown    the answer to a commit was lost: it may have happened; roll forward from the changelog
-    ├── Fenced               another member owns what we hold: drop it all and join again
-    ├── RecordTooLarge       this one record can't be taken; the transaction is over, the record must be left out
-    ├── OffsetOutOfRange     what we were to read is gone: never reset silently
-    └── Fatal                nothing that trying again would mend: rights, a missing topic, a wrong setting
+TransportError
+├── Retriable            the broker is away or slow: discard the producer, rewind, try again with backoff
+│   └── CommitUnknown    the answer to a commit was lost: it may have happened; roll forward from the changelog
+├── Fenced               another member owns what we hold: drop it all and join again
+├── RecordTooLarge       this one record can't be taken; the transaction is over, the record must be left out
+├── OffsetOutOfRange     what we were to read is gone: never reset silently
+└── Fatal                nothing that trying again would mend: rights, a missing topic, a wrong setting
 """
 
 from __future__ import annotations

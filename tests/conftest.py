@@ -1,0 +1,23 @@
+"""What holds for every test: Hypothesis's profiles, and one broker for all tests that need one."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Deadlines are off: on a busy two-core machine they measure the neighbours, not the code.
+settings.register_profile("dev", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True, derandomize=True)
+settings.register_profile("long", parent=settings.get_profile("dev"), max_examples=5_000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "dev"))
+
+
+# Before xdist's own hook, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `broker` run in one xdist process, so that a run starts one broker, not one a process."""
+    for item in items:
+        if item.get_closest_marker("broker") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("broker"))
