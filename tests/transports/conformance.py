@@ -492,7 +492,10 @@ class TransportConformance:
         publish(world.producer(), sends(topic, 5))
         consumer = world.consumer(world.name("group"), topic)
         seen: list[Record] = []
-        step = lambda: seen.extend(consumer.poll(POLL_MS, 100))  # noqa: E731
+
+        def step() -> None:
+            seen.extend(consumer.poll(POLL_MS, 100))
+
         world.until(step, lambda: consumer.assignment() == {partition}, "the assignment")
         with pytest.raises(LookupError):
             consumer.position(partition)
@@ -585,7 +588,10 @@ class TransportConformance:
         publish(world.producer(), sends(topic, 30))
         consumer = self.alone(world, world.name("group"), topic, 1)
         seen: list[Record] = []
-        step = lambda: seen.extend(consumer.poll(POLL_MS, 9))  # noqa: E731
+
+        def step() -> None:
+            seen.extend(consumer.poll(POLL_MS, 9))
+
         for start in (0, 20, 10):
             consumer.seek(partition, start)
             seen.clear()
@@ -601,7 +607,10 @@ class TransportConformance:
         consumer.seek(second, 0)
         consumer.pause([first])
         seen: list[Record] = []
-        step = lambda: seen.extend(consumer.poll(POLL_MS, 100))  # noqa: E731
+
+        def step() -> None:
+            seen.extend(consumer.poll(POLL_MS, 100))
+
         world.until(step, lambda: len(seen) >= 20, "the partition that isn't paused")
         for _ in range(3):
             step()
@@ -620,7 +629,10 @@ class TransportConformance:
         seen: list[Record] = []
         for partition in everything:
             first.seek(partition, 0)
-        step_first = lambda: seen.extend(first.poll(POLL_MS, 100))  # noqa: E731
+
+        def step_first() -> None:
+            seen.extend(first.poll(POLL_MS, 100))
+
         world.until(step_first, lambda: len(seen) >= 40, "all records")
 
         second = world.consumer(group, topic)
