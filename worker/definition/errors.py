@@ -1,0 +1,49 @@
+"""What can be wrong with a definition, and where.
+
+DefinitionError         a file that is no lifecycle (or no scenario file): all findings, in the file's order
+ExpressionError         one guard, figure or pattern that can't be read; the reader turns it into a Finding
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """One fault: `code` is fixed, for machines; `message` says what is wrong, what was expected and what to do.
+
+    Lines and columns count from 1, columns in characters.
+    """
+
+    source: str
+    line: int
+    column: int
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}: {self.code}: {self.message}"
+
+
+class DefinitionError(Exception):
+    """The file can't be used: `findings` holds every fault that was found, in the order of the file."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = sorted(findings, key=lambda finding: (finding.source, finding.line, finding.column))
+        super().__init__("\n".join(map(str, self.findings)))
+
+
+class ExpressionError(Exception):
+    """A text that is no expression or pattern here. `offset` and `length` (characters) mark the words at fault.
+
+    `suggestion` is the nearest valid name where there is one; the message already holds it.
+    """
+
+    def __init__(self, message: str, offset: int, length: int, code: str, suggestion: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.length = length
+        self.code = code
+        self.suggestion = suggestion
