@@ -7,6 +7,10 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.broker.fixtures import broker, broker_address, own_broker
+
+__all__ = ["broker", "broker_address", "own_broker"]
+
 # Deadlines are off: on a busy two-core machine they measure the neighbours, not the code.
 settings.register_profile("dev", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, print_blob=True, derandomize=True)

@@ -1,0 +1,57 @@
+"""Fixtures: `broker`, shared by a whole run, and `own_broker`, which a test may stop, hang or kill.
+
+Without Java or Maven these tests are skipped, with what is missing as the reason. Where CI=true they fail instead:
+there, a missing broker is a fault of the machine that nobody would read about otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.broker.kafka import Broker, NoBroker
+
+
+def begin(broker: Broker) -> Broker:
+    try:
+        broker.start()
+    except NoBroker as missing:
+        broker.close()
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"this test needs a Kafka broker: {missing}", pytrace=False)
+        pytest.skip(f"needs a Kafka broker: {missing}")
+    return broker
+
+
+@pytest.fixture(scope="session")
+def broker_address() -> Iterator[str]:
+    """`host:port,…` of the run's broker. Tests must not rely on its topics, groups or ids being new."""
+    outside = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    if outside:
+        yield outside
+        return
+    broker = begin(Broker())
+    try:
+        yield broker.address
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def broker(request: pytest.FixtureRequest, broker_address: str) -> str:
+    """The run's broker, by its address. The mark `broker` keeps all its tests in one process, so that one is enough."""
+    assert request.node.get_closest_marker("broker"), "a test that uses the broker is marked `broker`"
+    return broker_address
+
+
+@pytest.fixture
+def own_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """A broker for this test alone, started; it is always one of our own."""
+    assert request.node.get_closest_marker("broker"), "a test that uses a broker is marked `broker`"
+    broker = begin(Broker())
+    try:
+        yield broker
+    finally:
+        broker.close()
