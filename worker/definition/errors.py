@@ -47,3 +47,7 @@ class ExpressionError(Exception):
         self.length = length
         self.code = code
         self.suggestion = suggestion
+
+
+class ParameterError(ValueError):
+    """A parameter was given a value that it can't have, or there is no such parameter."""

@@ -66,7 +66,7 @@ class Scope:
     statuses: Collection[str] = ()
     event_types: Collection[str] = frozenset()  # those with a known meaning; others pass, near misses don't
     event_fields: Mapping[str, str] = field(default_factory=dict)  # name → type, `any` where it has several
-    trait_fields: Mapping[str, str] = field(default_factory=dict)
+    traits: Mapping[str, str] = field(default_factory=dict)
     field_values: Mapping[str, Collection[str]] = field(default_factory=dict)  # of fields that have a fixed few
     allowed: frozenset[Ability] = EVERYTHING
     where: str = "here"
@@ -312,7 +312,7 @@ class _Resolver:
             self.field(node, place, {**self.scope.event_fields, **ENVELOPE}, "field of events")
         elif root == "traits":
             self.may("traits", node, "`traits`")
-            self.field(node, place, self.scope.trait_fields, "known trait")
+            self.field(node, place, self.scope.traits, "known trait")
         else:
             raise ExpressionError(
                 f"'{root}' has no fields; only event, traits and score have", *_at(node), "unknown-name",
