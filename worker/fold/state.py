@@ -1,0 +1,101 @@
+"""What is kept of a contact, and how it is written: `State` (where it stands), `Record` (state, base and tail).
+
+Everything is positional msgpack: signals, facts and stages are kept in the order of the definition, so a record is
+read only under the definition whose fingerprint it carries.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Visit = list[Any]  # [count, first_ms, latest_ms, total_ms, [[entered_ms, left_ms], …]]: left visits, the last 20
+Touch = list[Any]  # [source, medium, campaign, time_ms, type]
+VISITS_KEPT = 20
+
+
+class Promise(msgspec.Struct, array_like=True):
+    """The SLA of the visit under way. `due` and `warn` are epoch ms, 0 where nothing is to fire."""
+
+    due: int
+    warn: int
+    late: bool = False
+
+
+class State(msgspec.Struct, array_like=True):
+    """A contact folded up to some event. `stage` is -1 before the first event."""
+
+    order: int  # running number of the event last folded
+    at: int  # epoch ms of the event or timer last folded
+    created: int
+    stage: int
+    entered: int
+    visits: list[Visit | None]
+    status: int
+    status_since: int
+    signals: list[list[int] | None]
+    facts: list[Any]
+    traits: dict[str, Any]
+    behaviour: float
+    behaviour_at: int
+    first_touch: Touch | None
+    last_touch: Touch | None
+    reason: str
+    promise: Promise | None
+    flags: int  # segments and hygiene rules that hold, a bit each
+
+
+class Kept(msgspec.Struct, array_like=True):
+    """An accepted event as the tail keeps it: of its data, what the definition can use.
+
+    `origin` is the contact it was addressed to, empty where that is the record's own. `id` and `source` stand side
+    by side: a repeated event is found by their bytes, without decoding the tail.
+    """
+
+    time: int
+    type: str
+    id: str
+    source: str
+    data: dict[str, Any]
+    traits: dict[str, Any] | None = None
+    origin: str = ""
+    true_time: int = 0  # where it was counted as of later than it happened (too late, applied now)
+
+
+class Record(msgspec.Struct, array_like=True):
+    """One contact, as the changelog and the store hold it.
+
+    `base` is the encoded state before the tail (empty: a contact that has not begun), `tail` the encoded events
+    after it, end to end. Nothing before `horizon` is accepted any more. `fired` is the deadline of the last timer
+    that fired because the clock passed it, not because a later event came.
+    """
+
+    fingerprint: str
+    state: State
+    base: bytes
+    tail: bytes
+    count: int  # events in the tail
+    oldest: int  # time of the first of them
+    newest: int  # time of the newest event that was ever accepted
+    horizon: int
+    fired: int
+    revision: int
+    published: int  # 1 where `state` was published as a company's member, see worker.company
+    identity: dict[str, Any] = {}
+
+
+encoder = msgspec.msgpack.Encoder()
+decode_record = msgspec.msgpack.Decoder(Record).decode
+decode_state = msgspec.msgpack.Decoder(State).decode
+_decode_tail = msgspec.msgpack.Decoder(list[Kept]).decode
+
+
+def decode_tail(tail: bytes, count: int) -> list[Kept]:
+    """The events of a tail, in order."""
+    return _decode_tail(b"\xdd" + count.to_bytes(4, "big") + tail) if count else []
+
+
+def mark(identity: str, source: str) -> bytes:
+    """The bytes by which an event's `id` and `source` stand in a tail."""
+    return encoder.encode((identity, source))[1:]
