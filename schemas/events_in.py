@@ -8,9 +8,22 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, create_model, model_validator
 
 from schemas.data_in import DATA, ContactIdentified, ContactMerged, ContactSplit, Data
-from schemas.wire import MAX_NUMBER, Incoming, Name, Time
+from schemas.fields import EVENT_FIELDS, Kind
+from schemas.wire import MAX_NUMBER, Flag, Id, Incoming, Name, Number, Text, Texts, Time
 
 MAX_DEPTH: Final = 32  # objects and lists within one another, `data` itself the first
+
+
+def _known_fields() -> type[Incoming]:
+    """A model of every field that any type of event has, all of them optional."""
+    annotations: dict[Kind, Any] = {"text": Text, "id": Id, "number": Number, "boolean": Flag, "texts": Texts}
+    fields: dict[str, Any] = {
+        f"{name}_": (annotations[kind] | None, Field(default=None, alias=name)) for name, kind in EVENT_FIELDS.items()
+    }
+    return create_model("KnownFields", __base__=Incoming, __doc__="A field has its type on every event.", **fields)
+
+
+KnownFields = _known_fields()
 
 
 def _fault(value: Any, depth: int) -> str | None:
@@ -58,6 +71,13 @@ class EventIn(Incoming):
         return value
 
     @model_validator(mode="after")
+    def _fields_have_their_kind(self) -> Self:
+        """A known field has its type on every event, also on those whose own model doesn't have it."""
+        if self.data is not None:
+            KnownFields.model_validate(self.data.model_extra)
+        return self
+
+    @model_validator(mode="after")
     def _two_contacts(self) -> Self:
         """A merge, a split or an identification needs two different contacts."""
         data = self.data
@@ -89,5 +109,5 @@ def event_in(event_type: str) -> type[EventIn]:
         fields["data"] = (data, Field(description=described["data"]))
     else:
         fields["data"] = (data | None, Field(default=None, description=described["data"]))
-    name = "".join(part.capitalize() for part in event_type.replace("_", ".").split("."))
+    name = "".join(part.capitalize() for part in event_type.replace("_", ".").split(".")) + "Event"
     return create_model(name, __base__=EventIn, __doc__=data.__doc__, **fields)

@@ -133,6 +133,8 @@ class CausedByPerson(Outgoing):
     """The event's id."""
     source: Text
     """The event's source."""
+    type: Text
+    """The event's type."""
     time: Instant
     """When it was done."""
 
@@ -238,8 +240,6 @@ class SlaBreachedData(Said):
     """When the contact entered the stage."""
     due_at: Instant
     """When the promise ran out: the event's `time`."""
-    status: Text | None
-    """Id of the status then."""
     current: Current
     """Where the contact stands."""
 
@@ -259,6 +259,14 @@ class SignalData(Said):
     """Id of the stage then."""
     status: Text | None
     """Id of the status then."""
+    visit: Positive | None = None
+    """On a warning: the how-manieth time the contact is in the stage."""
+    owner: Text | None = None
+    """On a warning: who will be late."""
+    entered_at: Instant | None = None
+    """On a warning: when the contact entered the stage."""
+    due_at: Instant | None = None
+    """On a warning: when the promise runs out."""
     current: Current
     """Where the contact stands."""
 

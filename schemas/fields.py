@@ -66,7 +66,17 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Event type → fields without which it means nothing (`stage.set` needs one of two: its model says so)."""
 
-EVENT_FIELDS: Final[Mapping[str, Kind]] = MappingProxyType(
-    {name: kind for kinds in FIELDS.values() for name, kind in kinds.items()} | dict(COMMON)
-)
-"""Every known field of `data` → kind, whatever the type: one name never has two kinds but for `id` and `text`."""
+
+def _everywhere() -> dict[str, Kind]:
+    kinds: dict[str, Kind] = {}
+    for fields in (COMMON, *FIELDS.values()):
+        for name, kind in fields.items():
+            if {kind, kinds.setdefault(name, kind)} == {"id", "text"}:
+                kinds[name] = "text"
+            elif kinds[name] != kind:
+                raise TypeError(f"field {name!r} is {kinds[name]} in one type of event and {kind} in another")
+    return kinds
+
+
+EVENT_FIELDS: Final[Mapping[str, Kind]] = MappingProxyType(_everywhere())
+"""Every known field of `data` → kind. It has that kind on every event, whatever the type: guards may rely on it."""

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from schemas.events_in import MAX_DEPTH
-from schemas.fields import COMMON, FIELDS, TRAITS, Kind
+from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS, Kind
 from schemas.wire import MAX_ID_BYTES, MAX_NUMBER
 from worker.fold.outcome import Event, Refusal
 from worker.instants import format_instant, parse_instant
@@ -94,8 +94,10 @@ def _classes(kinds: Mapping[str, Kind]) -> dict[str, type]:
     return {name: _CLASSES[kind] for name, kind in kinds.items()}
 
 
-_ANY_DATA: Final = _classes(COMMON)
-_DATA: Final = {event_type: _classes(kinds) for event_type, kinds in FIELDS.items()}
+# A field has its type on every event, also where it means nothing: a compiled guard that compares `event.amount` with
+# a number meets it on events of any type.
+_ANY_DATA: Final = _classes(EVENT_FIELDS)
+_DATA: Final = {event_type: _classes({**EVENT_FIELDS, **kinds}) for event_type, kinds in FIELDS.items()}
 _TRAITS: Final = _classes(TRAITS)
 
 
