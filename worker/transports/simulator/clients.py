@@ -1,0 +1,311 @@
+"""The other clients of a simulated process: the transport itself, group member, reader and administrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartition, TopicSpec
+from worker.transports.errors import Fatal, Fenced, Retriable
+from worker.transports.simulator.faults import SimulatedCrash
+from worker.transports.simulator.groups import NOTHING, Group, Member
+from worker.transports.simulator.process import Process
+from worker.transports.simulator.producer import SimulatedProducer
+
+if TYPE_CHECKING:
+    from worker.transports.simulator.cluster import SimulatedCluster
+
+REQUEST_MS = 30_000  # the limit of calls that have no argument for it
+
+
+class SimulatedTransport:
+    """A process and its clients. After `crash` whatever its code still calls raises `SimulatedCrash`, but for `close`.
+
+    `crash_point` is for the runtime to call after each of its numbered steps; `plan`, where set, decides there.
+    """
+
+    def __init__(self, cluster: SimulatedCluster, process: Process) -> None:
+        self.cluster = cluster
+        self.process = process
+        self.plan: Callable[[str], None] | None = None
+
+    def consumer(self, group: str, topics: Sequence[str], instance_id: str | None) -> SimulatedConsumer:
+        self.process.running("consumer")
+        consumer = SimulatedConsumer(self.cluster, self.process, group, topics, instance_id)
+        self.process.consumers.append(consumer)
+        return consumer
+
+    def reader(self) -> SimulatedReader:
+        self.process.running("reader")
+        return SimulatedReader(self.cluster, self.process)
+
+    def producer(self, transactional_id: str) -> SimulatedProducer:
+        return SimulatedProducer(self.cluster, self.process, transactional_id)
+
+    def admin(self) -> SimulatedAdmin:
+        self.process.running("admin")
+        return SimulatedAdmin(self.cluster, self.process)
+
+    def close(self) -> None:
+        """Its clients are closed one by one by who opened them."""
+
+    def crash_point(self, step: str) -> None:
+        """The runtime has done the step: the process may die here, as planned or by chance."""
+        self.process.running(step)
+        try:
+            if self.plan is not None:
+                self.plan(step)
+            if self.cluster.dice.chance(self.cluster.dice.faults.crash_step):
+                self.cluster.note(self.process, step, "crash_step")
+                raise SimulatedCrash(f"{self.process.name} died after step {step}")
+        except SimulatedCrash:
+            self.process.crash()
+            raise
+
+    def crash(self) -> None:
+        self.process.crash()
+
+    def suspend(self) -> None:
+        self.process.suspend()
+
+    def resume(self) -> None:
+        self.process.resume()
+
+
+class _Reading:
+    """Positions, pauses and fetching, as a member and a reader share them."""
+
+    def __init__(self, cluster: SimulatedCluster, process: Process) -> None:
+        self._cluster = cluster
+        self._process = process
+        self._held: frozenset[TopicPartition] = NOTHING
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._polls = 0
+        self._closed = False
+
+    def poll(self, timeout_ms: int, max_records: int) -> list[Record]:
+        if self._closed:
+            raise Fatal("poll: the consumer is closed", "ask for a new one")
+        try:
+            after = self._cluster.enter(self._process, "poll", timeout_ms)
+        except Retriable:  # a client waits for a cluster that is away, and says nothing
+            return []
+        self._heartbeat()
+        records = self._fetch(timeout_ms, max_records)
+        if after == "lost_answer":
+            return []
+        self._cluster.leave(self._process, "poll", after)
+        for record in records:
+            self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        return records
+
+    def position(self, partition: TopicPartition) -> int:
+        if partition not in self._positions:
+            raise LookupError(f"{partition} has no position here")
+        return self._positions[partition]
+
+    def pause(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused |= self._held & set(partitions)
+
+    def resume(self, partitions: Sequence[TopicPartition]) -> None:
+        self._paused -= set(partitions)
+
+    def _heartbeat(self) -> None:
+        """Only a member of a group has one."""
+
+    def _keep(self, held: frozenset[TopicPartition]) -> None:
+        """These partitions are held from here on; the others are forgotten with their positions."""
+        self._held = held
+        self._positions = {partition: at for partition, at in self._positions.items() if partition in held}
+        self._paused &= held
+
+    def _fetch(self, timeout_ms: int, max_records: int) -> list[Record]:
+        """Records from the positions on, waiting for some; positions pass what no reader sees, records aside."""
+        clock, dice = self._cluster.clock, self._cluster.dice
+        if dice.chance(dice.faults.short_poll):
+            max_records = dice.up_to(max_records)
+        ends = clock.now_ms + timeout_ms
+        while True:  # ends: time goes on with each round
+            found = self._look(max_records)
+            left = ends - clock.now_ms
+            if found or left <= 0:
+                return found
+            soon = clock.next_ms()
+            clock.advance(left if soon is None else min(left, max(1, soon)))
+
+    def _look(self, max_records: int) -> list[Record]:
+        self._polls += 1
+        wanted = sorted(partition for partition in self._positions if partition not in self._paused)
+        first = self._polls % len(wanted) if wanted else 0  # no partition may starve the others
+        found: list[Record] = []
+        for partition in wanted[first:] + wanted[:first]:
+            if len(found) >= max_records:
+                break
+            some, position = self._cluster.partition(partition).read(
+                self._positions[partition], max_records - len(found)
+            )
+            if not some:
+                self._positions[partition] = position
+            found += some
+        return found
+
+
+class SimulatedConsumer(_Reading):
+    def __init__(
+        self, cluster: SimulatedCluster, process: Process, group: str, topics: Sequence[str], instance: str | None
+    ) -> None:
+        super().__init__(cluster, process)
+        self._group: Group = cluster.group(group)
+        self._topics = topics
+        self._instance = instance
+        self._member: Member | None = None
+        self._generation = -1
+        self._lost = False
+        cluster.subscribed.update(dict.fromkeys(topics))
+
+    def membership(self) -> tuple[Group, Member] | None:
+        return None if self._member is None else (self._group, self._member)
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._held
+
+    def lost(self) -> bool:
+        lost, self._lost = self._lost, False
+        return lost
+
+    def group_metadata(self) -> GroupMetadata:
+        member = "" if self._member is None else self._member.id
+        return GroupMetadata(self._group.name, self._generation, member)
+
+    def committed(
+        self, partitions: Sequence[TopicPartition], timeout_ms: int = REQUEST_MS
+    ) -> dict[TopicPartition, int | None]:
+        clock = self._cluster.clock
+        after = self._cluster.enter(self._process, "committed", timeout_ms)
+        ends = clock.now_ms + timeout_ms
+        while any(self._group.unstable.get(partition) for partition in partitions):  # ends: time goes on
+            soon = clock.next_ms()
+            if soon is None or clock.now_ms + soon > ends:
+                clock.advance(ends - clock.now_ms)
+                raise Retriable(f"committed offsets of {self._group.name}: a transaction is still open")
+            clock.advance(soon)
+        self._cluster.leave(self._process, "committed", after)
+        return {partition: self._group.offsets.get(partition) for partition in partitions}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        if partition not in self._held:
+            raise LookupError(f"{partition} is not assigned here")
+        self._positions[partition] = offset if offset != EARLIEST else self._cluster.partition(partition).start
+
+    def leave(self) -> None:
+        if not self._closed and not self._process.dead and self._member is not None:
+            self._group.remove(self._member.id)
+            self._member = None
+        self.close()
+
+    def close(self) -> None:
+        if self._closed or self._process.dead:
+            return
+        self._closed = True
+        member = self._member
+        if member is not None and member.instance is None:
+            self._group.remove(member.id)
+        elif member is not None:
+            self._process.expire(self._group, member, lambda: True)
+        self._member = None
+        self._keep(NOTHING)
+
+    def _heartbeat(self) -> None:
+        """What the group has decided becomes visible: evictions, a rebalance to join, a new assignment."""
+        group = self._group
+        group.expire()
+        if self._member is not None and self._member.id not in group.members:
+            self._put_out(self._member)
+        if self._member is None:
+            self._member = group.join(self._process.name, self._instance, self._topics)
+        else:
+            group.poll(self._member, self._held)
+        member = self._member
+        if member.generation != self._generation:
+            self._generation = member.generation
+            gives_up = self._held - member.assigned
+            self._keep(member.assigned)
+            if gives_up:
+                group.gave_up()
+                group.poll(member, self._held)
+
+    def _put_out(self, member: Member) -> None:
+        self._lost = self._lost or bool(self._held)
+        self._member = None
+        self._generation = -1
+        self._keep(NOTHING)
+        if self._group.fenced(member.id, self._instance):
+            raise Fenced(f"group {self._group.name}: another process runs as instance {self._instance}")
+
+
+class SimulatedReader(_Reading):
+    def assign(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._process.running("assign")
+        self._held = frozenset(positions)
+        self._paused = set()
+        self._positions = {
+            partition: self._cluster.partition(partition).start if offset == EARLIEST else offset
+            for partition, offset in positions.items()
+        }
+
+    def close(self) -> None:
+        self._closed = True
+
+
+class SimulatedAdmin:
+    def __init__(self, cluster: SimulatedCluster, process: Process) -> None:
+        self._cluster = cluster
+        self._process = process
+
+    def partitions(self, topic: str) -> int | None:
+        self._ask("partitions")
+        found = self._cluster.topics.get(topic)
+        return None if found is None else len(found.partitions)
+
+    def create(self, spec: TopicSpec) -> bool:
+        after = self._cluster.enter(self._process, "create", REQUEST_MS)
+        made = self._cluster.create(spec)
+        self._cluster.leave(self._process, "create", after)
+        return made
+
+    def config(self, topic: str) -> dict[str, str]:
+        self._ask("config")
+        found = self._cluster.topics.get(topic)
+        if found is None:
+            raise Fatal(f"there is no topic {topic}", "make it, or name another one")
+        return dict(found.config)
+
+    def begin_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        self._ask("begin_offsets")
+        return {partition: self._cluster.partition(partition).start for partition in partitions}
+
+    def end_offsets(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        self._ask("end_offsets")
+        return {partition: self._cluster.partition(partition).end for partition in partitions}
+
+    def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
+        after = self._cluster.enter(self._process, "delete_records", REQUEST_MS)
+        for partition, offset in before.items():
+            self._cluster.partition(partition).purge(offset)
+        self._cluster.leave(self._process, "delete_records", after)
+
+    def remove_member(self, group: str, instance_id: str) -> None:
+        after = self._cluster.enter(self._process, "remove_member", REQUEST_MS)
+        member = self._cluster.group(group).instances.get(instance_id)
+        if member is not None:
+            self._cluster.group(group).remove(member)
+        self._cluster.leave(self._process, "remove_member", after)
+
+    def close(self) -> None:
+        """There is no connection to give up."""
+
+    def _ask(self, question: str) -> None:
+        """A request that changes nothing: a lost answer is no different from a lost request."""
+        after = self._cluster.enter(self._process, question, REQUEST_MS)
+        self._cluster.leave(self._process, question, after)
