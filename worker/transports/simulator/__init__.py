@@ -19,9 +19,9 @@ point at which something may go wrong; a poll without records takes its whole ti
   static members that come back to their place without a rebalance; sessions that expire after a crash or while
   suspended; members that find out late that they were put out, and their offsets refused until then.
 - What goes wrong (`Faults`): a request without effect; an effect without an answer; a commit that arrives late or
-  never, its answer lost; part of a batch written; a broker away for seconds; an eviction; somebody else's open
-  transaction on a topic; a slow marker; short and empty polls; compaction; a crash before or after any call and
-  after any numbered step of the runtime.
+  never, its answer lost; part of a batch written; a broker away for seconds; an eviction; a process that stands still
+  in the middle of its work while the others go on; somebody else's open transaction on a topic; a slow marker; short
+  and empty polls; compaction; a crash before or after any call and after any numbered step of the runtime.
 - Topics: sizes refused by `max.message.bytes`, `delete_records`, compaction with tombstones kept for
   `delete.retention.ms`, positions out of range.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from worker.transports.base import Record, Send, TopicPartition, TopicSpec
 from worker.transports.errors import Fatal, Retriable
@@ -20,7 +20,11 @@ CALL_MS = 1  # virtual time that every call takes
 
 
 class SimulatedCluster:
-    """All that outlives its clients. Tests feed it with `append`, look into it with `records` and `committed`."""
+    """All that outlives its clients. Tests feed it with `append`, look into it with `records` and `committed`.
+
+    `meanwhile`, where set, is called with a process's name again and again while that stands still in the middle of
+    a call (`Faults.stall`): there a test lets the other processes take their steps.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class SimulatedCluster:
         self.dice = Dice(seed, faults or Faults())
         self.points = 0  # calls of clients so far
         self.trace: deque[str] = deque(maxlen=TRACE_MAX)
+        self.meanwhile: Callable[[str], None] | None = None
         self.topics: dict[str, Topic] = {}
         self.groups: dict[str, Group] = {}
         self.identities: dict[str, Identity] = {}
@@ -46,6 +51,7 @@ class SimulatedCluster:
         self._away_until_ms = 0
         self._counts: dict[str, int] = {}
         self._foreign = 0
+        self._stalled = False
 
     # For tests
 
@@ -157,6 +163,8 @@ class SimulatedCluster:
         if fault == "evict":
             for group, member in process.members():
                 group.remove(member.id)
+        elif fault == "stall":
+            self._stall(process)
         elif fault == "foreign":
             self._open_foreign([name for name in self.subscribed if name in self.topics])
         elif fault == "compaction":
@@ -164,6 +172,22 @@ class SimulatedCluster:
             if compacted:
                 self.compact(self.dice.random.choice(compacted))
         return None
+
+    def _stall(self, process: Process) -> None:
+        """The process stands still here while the others go on; none of them stalls as well."""
+        if self._stalled:
+            return
+        self._stalled = True
+        process.suspend()
+        try:
+            if self.meanwhile is None:
+                self.clock.advance(self.dice.up_to(self.dice.faults.stall_ms_max))
+            else:
+                for _ in range(self.dice.up_to(self.dice.faults.stall_turns_max)):
+                    self.meanwhile(process.name)
+        finally:
+            self._stalled = False
+            process.resume()
 
     def _open_foreign(self, topics: Sequence[str]) -> None:
         """Somebody else writes to one of the topics and thinks better of it a while later."""

@@ -21,6 +21,7 @@ class Faults:
     partial: float = 0.0  # flushes: some partitions take their records, then `Retriable`
     outage: float = 0.0  # the cluster is away for up to `outage_ms_max`
     evict: float = 0.0  # the caller's members are put out of their groups and do not know it yet
+    stall: float = 0.0  # the process stands still in the middle of its work, and the others go on (`meanwhile`)
     foreign: float = 0.0  # somebody else opens a transaction on a topic that is subscribed, for up to `foreign_ms_max`
     compaction: float = 0.0  # a compacted topic is compacted
     slow_markers: float = 0.0  # commits and aborts: markers come one by one, each up to `marker_ms_max` later
@@ -28,6 +29,8 @@ class Faults:
     crash: float = 0.0  # the process dies, half of the time before the call's effect, half of the time after it
     crash_step: float = 0.0  # per numbered step of the runtime: the process dies after it
     outage_ms_max: int = 20_000
+    stall_turns_max: int = 60  # how often `meanwhile` is called
+    stall_ms_max: int = 30_000  # how long it lasts where there is no `meanwhile`
     foreign_ms_max: int = 5_000
     marker_ms_max: int = 2_000
 
@@ -41,6 +44,7 @@ class Faults:
             partial=rate * 4,
             outage=rate / 10,
             evict=rate / 2,
+            stall=rate / 2,
             foreign=rate,
             compaction=rate,
             slow_markers=rate * 10,
@@ -50,7 +54,7 @@ class Faults:
         )
 
 
-_DRAWN = ("refused", "lost_answer", "outage", "evict", "foreign", "compaction", "crash")
+_DRAWN = ("refused", "lost_answer", "outage", "evict", "stall", "foreign", "compaction", "crash")
 
 
 class Dice:

@@ -32,13 +32,11 @@ class SimulatedProducer:
         cluster.leave(process, "init", after)
 
     def begin(self) -> None:
-        self._process.running("begin")
         self._expect("ready", "begin")
         self._state = "open"
         self._waiting, self._offsets = [], []
 
     def send(self, sends: Sequence[Send]) -> None:
-        self._process.running("send")
         self._expect("open", "send")
         with self._failing():
             for send in sends:
@@ -133,6 +131,7 @@ class SimulatedProducer:
         return dice.up_to(dice.faults.marker_ms_max) if dice.chance(dice.faults.slow_markers) else 0
 
     def _expect(self, state: str, operation: str) -> None:
+        self._process.running(operation)
         if self._state != state:
             raise Fatal(f"{operation}: the producer is {self._state}", "close it and ask for a new one after an error")
 
