@@ -1,0 +1,179 @@
+"""Records into arrivals by state key: what is one, what is refused, and how far each partition has been read.
+
+Every partition of a batch has its offsets committed, whether anything came of its records or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from worker.fold.outcome import Event, Refusal
+from worker.runtime.engine import CONTACT, CheckKey, Decode, Engine
+from worker.runtime.partition import Held
+from worker.stores.base import KEY_BYTES_MAX
+from worker.transports.base import Record, TopicPartition
+
+PartitionOf = Callable[[bytes, int], int]
+"""The partition of a key among so many."""
+
+OFF_PARTITION: Final = "off-partition"
+KEY_TOO_LONG: Final = "key-too-long"
+WITH_REKEY: Final = frozenset({OFF_PARTITION, "no-key", "key-is-not-subject"})
+"""Refusals that `--rekey` mends: the event is sound, it only lies in the wrong place."""
+
+REKEYED: Final = "lifecycle-rekeyed"
+"""Header of an event in the internal topic: where it was read, as topic/partition/offset. Messages have none."""
+
+KNOWN_MAX: Final = 200_000  # keys whose partition is remembered: computing it costs as much as decoding
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """One key's part of a batch: its arrivals, and beside each the record that it was."""
+
+    arrivals: list[Event | bytes] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    raw: bytes | None = None  # the record key of the events, checked once
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction consumes. `groups` is by partition and state key, in the order of first arrival.
+
+    `refused` and `rekeyed` have the partition that the record was read under first: a record that passed through the
+    internal topic names its place before that.
+    """
+
+    groups: dict[int, dict[bytes, Group]] = field(default_factory=dict)
+    refused: list[tuple[int, Record, Refusal]] = field(default_factory=list)
+    rekeyed: list[tuple[int, Record, Event]] = field(default_factory=list)
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    records: int = 0
+    messages: int = 0
+
+
+class Sorter:
+    """Sorts records into batches; remembers which partition a key belongs to."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        decode: Decode,
+        check_key: CheckKey,
+        partition_of: PartitionOf,
+        partitions: int,
+        *,
+        rekey: bool,
+    ) -> None:
+        self._key_of = engine.key_of
+        self._decode = decode
+        self._check_key = check_key
+        self._partition_of = partition_of
+        self._partitions = partitions
+        self._rekey = rekey
+        self._known: dict[bytes, int] = {}
+
+    def partition(self, key: bytes) -> int:
+        """The partition of a record key."""
+        known = self._known
+        found = known.get(key)
+        if found is None:
+            if len(known) >= KNOWN_MAX:
+                known.clear()
+            found = known[key] = self._partition_of(key, self._partitions)
+        return found
+
+    def input(self, batch: Batch, records: Sequence[Record], held: Mapping[int, Held]) -> None:
+        """Add records of the input topic; those of partitions that aren't held or live are left out."""
+        decode, key_of, refused = self._decode, self._key_of, batch.refused
+        number, last = -1, 0
+        groups: dict[bytes, Group] = {}
+        of_partition: Held | None = None
+        for record in records:
+            _, partition, offset, _, key, value, headers = record
+            if partition != number:  # records of one partition come in runs
+                if of_partition is not None:
+                    batch.offsets[of_partition.input] = last
+                of_partition, number = held.get(partition), partition
+                if of_partition is not None and not of_partition.live:
+                    of_partition = None
+                if of_partition is not None:
+                    groups = batch.groups.setdefault(partition, {})
+            if of_partition is None:
+                continue
+            last = offset + 1
+            event = decode(key, value, headers)
+            if isinstance(event, Refusal):
+                refused.append((partition, record, event))
+                continue
+            state_key = key_of(event)
+            group = groups.get(state_key)
+            if group is None or group.raw != key:
+                refusal = self._misplaced(event, key, state_key, partition)
+                if refusal is not None:
+                    if self._rekey and refusal.reason in WITH_REKEY:
+                        batch.rekeyed.append((partition, record, event))
+                    else:
+                        refused.append((partition, record, refusal))
+                    continue
+                if group is None:
+                    group = groups[state_key] = Group()
+                group.raw = key
+            group.arrivals.append(event)
+            group.records.append(record)
+        if of_partition is not None:
+            batch.offsets[of_partition.input] = last
+        batch.records += len(records)
+
+    def internal(self, batch: Batch, records: Iterable[Record], held: Mapping[int, Held]) -> None:
+        """Add records of the internal topic: messages, and events that were read under a wrong key."""
+        for record in records:
+            of_partition = held.get(record.partition)
+            if of_partition is None or not of_partition.live:
+                continue
+            batch.offsets[of_partition.internal] = record.offset + 1
+            batch.messages += 1
+            arrival: Event | bytes | Refusal
+            origin = next((content for name, content in record.headers if name == REKEYED), None)
+            if origin is None:
+                key, arrival = record.key, record.value or b""
+            else:
+                record = _original(record, origin)
+                arrival = self._decode(record.key, record.value, record.headers)
+                if isinstance(arrival, Refusal):  # another version's decoder let it pass
+                    batch.refused.append((of_partition.number, record, arrival))
+                    continue
+                key = self._key_of(arrival)
+            if not key:
+                batch.refused.append((of_partition.number, record, Refusal("no-key", "a message without a key")))
+                continue
+            groups = batch.groups.setdefault(of_partition.number, {})
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = Group()
+            group.arrivals.append(arrival)
+            group.records.append(record)
+
+    def _misplaced(self, event: Event, key: bytes | None, state_key: bytes, partition: int) -> Refusal | None:
+        """Why this event can't be folded here: its contact's state has one writer, the owner of its partition."""
+        refusal = self._check_key(event, key)
+        if refusal is not None:
+            return refusal
+        if len(state_key) > KEY_BYTES_MAX:
+            return Refusal(KEY_TOO_LONG, f"the subject has more than {KEY_BYTES_MAX - len(CONTACT)} bytes")
+        if key is not None and self.partition(key) != partition:
+            return Refusal(
+                OFF_PARTITION,
+                f"the key belongs to partition {self.partition(key)} of {self._partitions}: produce it with the "
+                f"worker's partitioner, or run with --rekey",
+            )
+        return None
+
+
+def _original(record: Record, origin: bytes) -> Record:
+    """A rekeyed record as it was read first, so that a dead letter names that place."""
+    topic, partition, offset = origin.decode().rsplit("/", 2)
+    headers = tuple(header for header in record.headers if header[0] != REKEYED)
+    return record._replace(topic=topic, partition=int(partition), offset=int(offset), headers=headers)

@@ -1,0 +1,123 @@
+"""Whether this worker may take over what others of its group left: same definition, client, partitioner, counts."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from worker.runtime.changelog import (
+    DEPLOYMENT_KEY,
+    KEPT_MAX,
+    Definition,
+    Deployment,
+    decode_deployment,
+    definition_of,
+    encode_deployment,
+)
+from worker.runtime.engine import Engine
+from worker.runtime.errors import Halt
+from worker.runtime.partition import Held
+from worker.runtime.settings import Settings
+from worker.stores.base import Store
+from worker.transports.base import Headers, Record
+
+SEEN_MAX: Final = 100  # different headers remembered as checked; there is one a definition
+
+
+class Deployments:
+    """Checks what is found in changelogs and stores against this worker, and says what is to be written anew."""
+
+    def __init__(self, settings: Settings, engine: Engine, store: Store, partitions: int, worker_version: str) -> None:
+        self._definition = Definition(engine.lifecycle, engine.version, engine.fingerprint)
+        self._settings = settings
+        self._store = store
+        self._own = Deployment(
+            definition=self._definition,
+            client=settings.client_kind,
+            partitioner=settings.partitioner,
+            partitions=partitions,
+            worker_version=worker_version,
+        )
+        self._seen: set[Headers] = set()
+
+    def check(self, record: Record) -> None:
+        """Raises `Halt` where a changelog record was written under a definition that this worker may not go on from."""
+        if record.headers in self._seen:
+            return
+        place = f"{record.topic}[{record.partition}]@{record.offset}"
+        try:
+            found = definition_of(record.headers)
+        except msgspec.MsgspecError as error:
+            raise Halt(f"{place} has headers that no worker wrote ({error})", _foreign(record.topic)) from None
+        if found is None:
+            raise Halt(f"{place} doesn't say under which definition it was written", _foreign(record.topic))
+        self._same(found, place)
+        if len(self._seen) < SEEN_MAX:
+            self._seen.add(record.headers)
+
+    def take_over(self, held: Held) -> None:
+        """The partition may be folded by this worker; `held.deployment` is what to write of it, None where it stands.
+
+        Called once the store equals the changelog. Raises `Halt` where the group runs otherwise.
+        """
+        value = self._store.get(held.number, DEPLOYMENT_KEY)
+        if value is None:
+            held.deployment = encode_deployment(self._own)
+            return
+        try:
+            found = decode_deployment(value)
+        except msgspec.MsgspecError as error:
+            raise Halt(
+                f"{held.changelog} has a deployment record that can't be read ({error})",
+                _foreign(held.changelog.topic),
+            ) from None
+        self._same_ways(found, held)
+        for definition in (*found.kept, found.definition):
+            self._same(definition, str(held.changelog))
+        before = {
+            definition.fingerprint: definition
+            for definition in (*found.kept, found.definition)
+            if definition.fingerprint != self._definition.fingerprint
+        }
+        kept = tuple(before.values())[-KEPT_MAX:]
+        own = msgspec.structs.replace(self._own, kept=kept)
+        held.deployment = None if encode_deployment(own) == value else encode_deployment(own)
+
+    def _same(self, found: Definition, place: str) -> None:
+        own = self._definition
+        if found.fingerprint == own.fingerprint and found.lifecycle == own.lifecycle:
+            return
+        if found.lifecycle != own.lifecycle:
+            raise Halt(
+                f"{place} belongs to lifecycle {found.lifecycle}, this worker runs {own.lifecycle}",
+                "give each lifecycle a --group of its own",
+            )
+        if found.version > own.version:
+            raise Halt(
+                f"{place} was written under version {found.version} of {own.lifecycle}, this worker has version "
+                f"{own.version}",
+                "run it with the newer definition",
+            )
+        if self._settings.on_new_definition != "keep":
+            raise Halt(
+                f"{place} was written under another definition of {own.lifecycle} (version {found.version}, "
+                f"{found.fingerprint[:12]}) than this worker's (version {own.version}, {own.fingerprint[:12]})",
+                "run with --on-new-definition keep, which takes each contact's stage over as it stands; "
+                "or under another --group, which folds everything anew",
+            )
+
+    def _same_ways(self, found: Deployment, held: Held) -> None:
+        ways = (
+            ("client", found.client, self._own.client, "--client"),
+            ("partitioner", found.partitioner, self._own.partitioner, "--partitioner"),
+            ("partition count", str(found.partitions), str(self._own.partitions), ""),
+        )
+        for what, theirs, ours, flag in ways:
+            if theirs != ours:
+                remedy = f"run with {flag} {theirs}, or under another --group" if flag else "run under another --group"
+                raise Halt(f"group {self._settings.group} runs with {what} {theirs}, this worker with {ours}", remedy)
+
+
+def _foreign(topic: str) -> str:
+    return f"has something else written to topic {topic}? it is the worker's alone"

@@ -1,0 +1,46 @@
+"""What the runtime asks of a fold. It knows nothing of stages: keys, states and outputs pass through it unread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from worker.fold.outcome import Event, Outcome, Refusal
+from worker.transports.base import Headers
+
+CONTACT = b"c:"
+"""State keys of contacts begin so; the rest of the key is the contact id, and what the key is partitioned by."""
+
+Decode = Callable[[bytes | None, bytes | None, Headers], Event | Refusal]
+"""A record's key, value and headers into an event, or why it is none."""
+
+CheckKey = Callable[[Event, bytes | None], Refusal | None]
+"""Why an event can't be folded under the key it came with, None where it can."""
+
+
+class Engine(Protocol):
+    """A pure function of what it is given: the same arguments, the same outcome, on any machine."""
+
+    @property
+    def lifecycle(self) -> str:
+        """The name of the definition."""
+
+    @property
+    def version(self) -> int:
+        """The definition's own version number: a greater one is newer."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of the definition."""
+
+    def key_of(self, event: Event) -> bytes:
+        """The state key that the event belongs to; it lies in the partition of the event's subject."""
+
+    def apply(self, key: bytes, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:
+        """A batch of arrivals for one key, in the order they came; `now` is the wall clock in epoch ms.
+
+        An arrival is an event, or the body of a `Message` that another key sent to this one.
+        """
+
+    def advance(self, key: bytes, state: bytes, clock: int, now: int) -> Outcome:
+        """Fire the key's timers that are due at `clock` (epoch ms) or before."""

@@ -1,0 +1,57 @@
+"""Logs: fixed event names with values beside them; lines for people on a terminal, JSON elsewhere.
+
+A contact's id may be an e-mail address. Above debug level only a keyed hash of it is written (`shadow`): enough to
+see that two lines are about the same contact, not to find out which. The key is `log_key`, else a new one each run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import sys
+from typing import TextIO, cast
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+from worker.runtime.settings import Settings
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def open_logger(settings: Settings, stream: TextIO | None = None) -> FilteringBoundLogger:
+    """A logger that writes to `stream` (stderr by default, where logs belong: stdout is for results)."""
+    out = sys.stderr if stream is None else stream
+    readable = settings.log_format == "console" or (settings.log_format == "auto" and out.isatty())
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    if readable:
+        processors.append(structlog.dev.ConsoleRenderer(colors=out.isatty()))
+    else:
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return cast(
+        FilteringBoundLogger,
+        structlog.wrap_logger(
+            structlog.WriteLogger(out),
+            processors=processors,
+            wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.log_level]),
+            cache_logger_on_first_use=True,
+        ),
+    )
+
+
+class Shadow:
+    """Contact ids as they may stand in a log."""
+
+    def __init__(self, settings: Settings) -> None:
+        key = settings.log_key.get_secret_value().encode() if settings.log_key is not None else secrets.token_bytes(32)
+        self._key = hashlib.sha256(key).digest()
+
+    def __call__(self, contact: bytes | str) -> str:
+        """Twelve hex digits that are the same for the same contact and tell nothing else."""
+        plain = contact.encode() if isinstance(contact, str) else contact
+        return hashlib.blake2b(plain, key=self._key, digest_size=6).hexdigest()

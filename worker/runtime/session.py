@@ -1,0 +1,455 @@
+"""One membership in the group, from joining until it is left, lost or fenced: what a turn of the loop does.
+
+Partitions are `waiting` (assigned, to be restored), restoring, or live. Only live ones are folded. Whatever casts
+doubt on what is held (an error in a transaction, another generation) sends partitions back to waiting; there is no
+other way of recovering.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from worker.runtime.assembly import Assembly
+from worker.runtime.batch import Batch, PartitionOf, Sorter
+from worker.runtime.changelog import Definition, definition_headers
+from worker.runtime.clock import Clock, CrashPoint, Deadline
+from worker.runtime.deployment import Deployments
+from worker.runtime.engine import Engine
+from worker.runtime.errors import Halt
+from worker.runtime.folding import Folder, Overflow
+from worker.runtime.inbox import Inbox
+from worker.runtime.metrics import Metrics
+from worker.runtime.partition import Held
+from worker.runtime.restore import Restorer
+from worker.runtime.settings import Settings
+from worker.runtime.topics import Topics
+from worker.runtime.transaction import Work, commit
+from worker.runtime.upkeep import Upkeep
+from worker.stores.base import Store
+from worker.transports.base import GroupMetadata, Producer, Reader, Record, Send, TopicPartition, Transport
+from worker.transports.errors import RecordTooLarge, Retriable
+
+STEPS: Final = ("polled", "membership", "folded")
+"""The crash points of a turn before its transaction, in order; `transaction.STEPS` and `restore.STEPS` have theirs."""
+
+RESTORE_WAIT_SECONDS: Final = 0.2  # doubled up to the next while another owner's transaction is open on the offsets
+RESTORE_WAIT_SECONDS_MAX: Final = 3.0
+MESSAGES_SHARE: Final = 2  # of a batch, one in so many records may come from the internal topic while both have some
+
+
+class BatchLimit:
+    """How many records a batch may have: fewer after one that was too much, more again after those that were not."""
+
+    __slots__ = ("_max", "records")
+
+    def __init__(self, records_max: int) -> None:
+        self._max = records_max
+        self.records = records_max
+
+    def shrink(self, size: int) -> None:
+        """A batch of this size was too much."""
+        self.records = max(1, size // 2)
+
+    def grow(self) -> None:
+        self.records = min(self._max, self.records * 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What outlives a membership."""
+
+    transport: Transport
+    store: Store
+    engine: Engine
+    settings: Settings
+    clock: Clock
+    log: FilteringBoundLogger
+    metrics: Metrics
+    topics: Topics
+    limit: BatchLimit
+    limits: dict[str, int]  # bytes of a record by topic; lowered where the log turns out to take less
+    sorter: Sorter
+    folder: Folder
+    deployments: Deployments
+    upkeep: Upkeep
+    restorer: Restorer
+    partition_of: PartitionOf
+    worker_version: str
+    crash_point: CrashPoint
+
+
+class Session:
+    """Joins the group when made. After an error of the log that `turn` raised, call `failed` or `close`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._log = parts.log
+        self._metrics = parts.metrics
+        self.held: dict[int, Held] = {}
+        self.committed = 0  # transactions of this session
+        self._waiting: list[Held] = []
+        self._wait_until = 0.0
+        self._waits = 0
+        self._membership: tuple[int, str] | None = None
+        self._producer: Producer | None = None
+        self._inbox = Inbox()
+        self._messages = Inbox()
+        self._assigned_internal: frozenset[int] = frozenset()
+        self._size = 0  # records in the batch in hand
+        self._in_transaction: Work | None = None
+        self._timers_left = False
+        definition = Definition(parts.engine.lifecycle, parts.engine.version, parts.engine.fingerprint)
+        self._definition = definition_headers(definition)
+        instance = parts.settings.instance_id
+        self._consumer = parts.transport.consumer(parts.settings.group, [parts.topics.input], instance)
+        self._reader: Reader | None = None
+
+    # ------------------------------------------------------------------------------------------------ a turn
+
+    def turn(self) -> bool:
+        """One turn of the loop; whether there was anything to do.
+
+        1. Poll the input topic, and the internal one.
+        2. See what the group made of the assignment; from here on nothing is folded that isn't held.
+        3. Restore what is not live.
+        4. Fold a batch and commit it.
+        5. Fire timers that are due, and commit them.
+        6. Upkeep.
+        """
+        # Step 1.
+        self._poll()
+        self._parts.crash_point("polled")
+        # Step 2. Assignments are as of the last poll, and so is the generation that the batch is committed under.
+        group = self._consumer.group_metadata()
+        self._follow_assignment(group)
+        self._parts.crash_point("membership")
+        if group.generation < 0:
+            return False  # no member at the moment: offsets sent without a generation would not be fenced
+        # Step 3.
+        restoring = self._restore()
+        live = [held for held in self.held.values() if held.live]
+        # Step 4.
+        worked = self._batch(group)
+        # Step 5. After the reads: an event that comes before a timer's deadline is folded before it.
+        self._move_clocks(live)
+        worked |= self._timers(live, group)
+        # Step 6.
+        self._upkeep(live, group)
+        return worked or restoring
+
+    def _poll(self) -> None:
+        limit = self._parts.limit.records
+        ends = self._clock.monotonic() + self._settings.batch_wait_ms / 1000
+        # Polled in any case, if for one record: it is how the group hears from this worker.
+        records = self._consumer.poll(0 if self._busy() else self._settings.poll_ms, max(1, limit - len(self._inbox)))
+        self._inbox.add(records)
+        while records and len(self._inbox) < limit:  # until a poll is empty or the time is over
+            left_ms = int((ends - self._clock.monotonic()) * 1000)
+            if left_ms <= 0:
+                break
+            records = self._consumer.poll(left_ms, limit - len(self._inbox))
+            self._inbox.add(records)
+        room = limit - len(self._messages)
+        if self._reader is not None and self._assigned_internal and room > 0:
+            self._messages.add(self._reader.poll(0, room))
+
+    def _busy(self) -> bool:
+        """Whether there is something to do without a record of the input topic."""
+        if self._inbox or self._messages or self._timers_left or self._parts.restorer.busy():
+            return True
+        return bool(self._waiting) and self._clock.monotonic() >= self._wait_until
+
+    # ------------------------------------------------------------------------------------------------ membership
+
+    def _follow_assignment(self, group: GroupMetadata) -> None:
+        """`held` is what is assigned; what is new or in doubt waits for its restore, paused."""
+        if self._consumer.lost():
+            self._log.warning("partitions-lost", partitions=sorted(self.held))
+            self._give_up(list(self.held.values()))
+        assigned = {partition.partition for partition in self._consumer.assignment()}
+        gone = [held for number, held in self.held.items() if number not in assigned]
+        if gone:
+            self._log.info("partitions-revoked", partitions=sorted(held.number for held in gone))
+            self._give_up(gone)
+        membership = (group.generation, group.member)
+        if membership != self._membership:
+            # Between two polls a partition may have gone to another member and come back: nothing here would show
+            # it but the generation. To verify is to read the changelog from where the store is: nearly nothing.
+            self._metrics.rebalances += self._membership is not None
+            self._membership = membership
+            self._suspend(list(self.held.values()))
+        new = sorted(assigned - self.held.keys())
+        if new:
+            self._log.info("partitions-assigned", partitions=new, generation=group.generation)
+            self._suspend([self._hold(number) for number in new])
+        self._metrics.partitions_assigned = len(self.held)
+
+    def _hold(self, number: int) -> Held:
+        topics = self._parts.topics
+        if number >= topics.partitions:
+            raise Halt(
+                f"input topic {topics.input} has got a partition {number}: it had {topics.partitions}, and contacts "
+                f"would move between them",
+                "run under another --group, which folds the input topic from its start",
+            )
+        held = self.held[number] = Held(
+            number,
+            TopicPartition(topics.input, number),
+            TopicPartition(topics.internal, number),
+            TopicPartition(topics.changelog, number),
+        )
+        return held
+
+    def _give_up(self, helds: list[Held]) -> None:
+        """Nothing is kept of these but their stores."""
+        self._suspend(helds)
+        for held in helds:
+            del self.held[held.number]
+            self._waiting.remove(held)
+            self._metrics.lag_records.pop(held.number, None)
+            self._metrics.lag_seconds.pop(held.number, None)
+
+    def _suspend(self, helds: Iterable[Held]) -> None:
+        """These are not folded before they are restored; their polled records are forgotten and read again."""
+        suspended = list(helds)
+        if not suspended:
+            return
+        numbers = {held.number for held in suspended}
+        self._inbox.drop(numbers)
+        self._messages.drop(numbers)
+        self._parts.restorer.drop(suspended)
+        self._consumer.pause([held.input for held in suspended])
+        for held in suspended:
+            held.live = False
+            if held not in self._waiting:
+                self._waiting.append(held)
+
+    # ------------------------------------------------------------------------------------------------ restore
+
+    def _restore(self) -> bool:
+        """Bring partitions nearer to being live; whether any is not yet."""
+        restorer = self._parts.restorer
+        if self._waiting and self._clock.monotonic() >= self._wait_until:
+            # Before the offsets are read: a new producer ends what an earlier one of this worker left open.
+            if self._producer is None:
+                self._producer = self._parts.transport.producer(self._settings.transactional_id)
+            try:
+                restorer.begin(self._waiting, self._consumer)
+            except Retriable as error:
+                seconds = min(RESTORE_WAIT_SECONDS_MAX, RESTORE_WAIT_SECONDS * 2**self._waits)
+                self._waits += 1
+                self._wait_until = self._clock.monotonic() + seconds
+                numbers = [held.number for held in self._waiting]
+                self._log.info("restore-waits", reason=str(error), partitions=numbers, seconds=seconds)
+            else:
+                self._waiting, self._waits = [], 0
+        if restorer.busy():
+            for held in restorer.step(alone=not any(held.live for held in self.held.values())):
+                self._go_live(held)
+        self._assign_internal()
+        live = sum(held.live for held in self.held.values())
+        self._metrics.partitions_live = live
+        return live < len(self.held)
+
+    def _go_live(self, held: Held) -> None:
+        self._parts.deployments.take_over(held)
+        held.live = True
+        if held.committed_at is None:
+            held.committed_at = self._clock.monotonic()
+        self._consumer.seek(held.input, held.next)
+        self._consumer.resume([held.input])
+        self._parts.upkeep.probe_soon()
+
+    def _assign_internal(self) -> None:
+        """The internal topic's partitions are read of those input partitions that are live, and of no others."""
+        live = frozenset(number for number, held in self.held.items() if held.live)
+        if live == self._assigned_internal:
+            return
+        self._assigned_internal = live
+        self._messages.clear()  # read again from what is committed
+        if self._reader is None:
+            self._reader = self._parts.transport.reader()
+        self._reader.assign({self.held[number].internal: self.held[number].internal_next for number in live})
+
+    # ------------------------------------------------------------------------------------------------ a batch
+
+    def _batch(self, group: GroupMetadata) -> bool:
+        """Fold what was polled, within the limits, as one transaction."""
+        limit = self._parts.limit
+        messages = self._messages.take(max(1, limit.records // MESSAGES_SHARE), self._settings.batch_bytes)
+        room = limit.records - len(messages)
+        records = self._inbox.take(room, self._settings.batch_bytes) if room else []
+        self._size = len(records) + len(messages)
+        if not records and not messages:
+            return False
+        begun = self._clock.monotonic()
+        batch = Batch()
+        sorter = self._parts.sorter
+        sorter.input(batch, records, self.held)
+        sorter.internal(batch, messages, self.held)
+        assembly = self._assembly()
+        try:
+            self._parts.folder.batch(batch, self.held, assembly, self._clock.wall_ms())
+        except Overflow:
+            limit.shrink(self._size)
+            self._log.info("batch-split", reason="output", records=self._size, limit=limit.records)
+            self._inbox.put_back(records)
+            self._messages.put_back(messages)
+            return True
+        self._parts.crash_point("folded")
+        folded = self._clock.monotonic()
+        self._metrics.fold_seconds += folded - begun
+        if batch.offsets:
+            self._commit(assembly, batch.offsets, group)
+        self._metrics.records += batch.records
+        self._metrics.messages += batch.messages
+        self._metrics.rekeyed += len(batch.rekeyed)
+        if (self._clock.monotonic() - begun) * 1000 > self._settings.batch_time_ms:
+            limit.shrink(self._size)
+        else:
+            limit.grow()
+        return True
+
+    def _timers(self, live: list[Held], group: GroupMetadata) -> bool:
+        assembly = self._assembly()
+        fired = self._parts.folder.timers(live, assembly, self._settings.timer_keys, self._clock.wall_ms())
+        self._timers_left = fired.more
+        if not fired.keys:
+            return False
+        # Offsets that didn't move are committed too: without them a transaction is not fenced, and a worker that
+        # slept would fire timers of a partition that has another owner.
+        self._commit(assembly, {held.input: held.next for held in fired.partitions}, group)
+        self._metrics.timers += fired.keys
+        return True
+
+    def _assembly(self) -> Assembly:
+        parts = self._parts
+        return Assembly(parts.topics, parts.limits, parts.partition_of, self._definition, parts.worker_version)
+
+    def _commit(self, assembly: Assembly, offsets: Mapping[TopicPartition, int], group: GroupMetadata) -> None:
+        """One transaction. `offsets` may lack those of a partition that didn't move; they are committed as well."""
+        complete: dict[TopicPartition, int] = {}
+        touched = [self.held[number] for number in {source.partition for source in offsets}]
+        for held in touched:
+            complete[held.input] = offsets.get(held.input, held.next)
+            complete[held.internal] = offsets.get(held.internal, held.internal_next)
+            if held.deployment is not None:
+                assembly.deployment(held, held.deployment)
+        work = Work(group, complete, assembly.states, assembly.others, assembly.writes)
+        assert self._producer is not None, "a live partition has a producer"
+        begun = self._clock.monotonic()
+        self._in_transaction = work
+        deadline = Deadline(self._clock, self._settings.transaction_timeout_ms)
+        commit(self._producer, self._parts.store, work, deadline, self._parts.crash_point)
+        self._in_transaction = None
+        now = self._clock.monotonic()
+        for held in touched:
+            held.next, held.internal_next = complete[held.input], complete[held.internal]
+            held.deployment = None
+            held.committed_at = now
+        self.committed += 1
+        self._metrics.transactions += 1
+        self._metrics.transaction_seconds += now - begun
+        self._count(assembly)
+
+    def _count(self, assembly: Assembly) -> None:
+        metrics = self._metrics
+        metrics.states_written += len(assembly.states)
+        metrics.duplicates += assembly.duplicates
+        metrics.late += assembly.late
+        metrics.published(assembly.published)
+        if not assembly.dead:
+            return
+        reasons = Counter(refusal.reason for _, refusal in assembly.dead)
+        metrics.dead_letters.update(reasons)
+        first, refusal = assembly.dead[0]
+        # The message may quote the event, so it stays below: reasons are fixed words.
+        self._log.warning("dead-letters", reasons=dict(reasons), first=_place(first))
+        for record, refusal in assembly.dead:
+            self._log.debug("dead-letter", at=_place(record), reason=refusal.reason, message=refusal.message)
+
+    # ------------------------------------------------------------------------------------------------ clocks, upkeep
+
+    def _move_clocks(self, live: list[Held]) -> None:
+        """Each partition's clock is at the latest time whose ends have been folded."""
+        waiting = [held for held in live if held.clock.waiting() is not None]
+        if not waiting:
+            return
+        polled, messages = self._inbox.firsts(), self._messages.firsts()
+        assert self._reader is not None
+        for held in waiting:
+            ends = held.clock.waiting()
+            assert ends is not None
+            # The client's position counts only where nothing of it is unfolded; it is past markers, `next` is not.
+            at = polled.get(held.number)
+            if at is None:
+                at = held.next if held.next >= ends[0] else self._consumer.position(held.input)
+            internal_at = messages.get(held.number)
+            if internal_at is None:
+                reached = held.internal_next >= ends[1]
+                internal_at = held.internal_next if reached else self._reader.position(held.internal)
+            held.clock.advance(at, internal_at)
+
+    def _upkeep(self, live: list[Held], group: GroupMetadata) -> None:
+        upkeep = self._parts.upkeep
+        upkeep.probe(live)
+        upkeep.mark(live)
+        upkeep.purge(live)
+        stale = upkeep.stale(live)
+        if stale:
+            self._commit(self._assembly(), {held.input: held.next for held in stale}, group)
+
+    # ------------------------------------------------------------------------------------------------ errors, the end
+
+    def failed(self) -> bool:
+        """After an error of the log: nothing is held that the log may not hold. Whether a transaction was open."""
+        open_ = self._in_transaction is not None
+        self._in_transaction = None
+        if open_:
+            self._metrics.transactions_failed += 1
+            self._parts.limit.shrink(self._size)  # what was too much for one transaction, its half may pass
+            self._discard_producer()
+            self._suspend(list(self.held.values()))
+        else:
+            self._suspend([held for held in self.held.values() if not held.live])
+        return open_
+
+    def too_large(self, error: RecordTooLarge) -> Send | None:
+        """The record of the open transaction that the log refused, None where it can't be told which."""
+        work = self._in_transaction
+        if work is None:
+            return None
+        sends = [*work.states, *work.others]
+        return sends[error.index] if 0 <= error.index < len(sends) else None
+
+    def close(self, *, leave: bool = False) -> None:
+        """The membership is over: `leave` gives a static place up as well. The stores are marked as of now."""
+        now = self._clock.wall_ms()
+        for held in self.held.values():
+            if held.live and self._in_transaction is None:
+                self._parts.store.mark(held.number, now)
+        self._parts.restorer.drop(list(self.held.values()))
+        self.held.clear()
+        self._discard_producer()
+        if self._reader is not None:
+            self._reader.close()
+        if leave:
+            self._consumer.leave()
+        else:
+            self._consumer.close()
+
+    def _discard_producer(self) -> None:
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+
+def _place(record: Record) -> str:
+    return f"{record.topic}[{record.partition}]@{record.offset}"

@@ -1,0 +1,102 @@
+"""What a worker does now and then: looks at the ends of its partitions, purges what was folded, marks its store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from worker.runtime.clock import Clock
+from worker.runtime.metrics import Metrics
+from worker.runtime.partition import Held
+from worker.runtime.settings import Settings
+from worker.stores.base import Store
+from worker.transports.base import Admin, TopicPartition
+from worker.transports.errors import Retriable, TransportError
+
+PURGES_MAX: Final = 1_000  # partitions purged in one request
+
+
+class Upkeep:
+    """Each duty has its interval; none of them changes what is folded."""
+
+    def __init__(
+        self,
+        admin: Admin,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        metrics: Metrics,
+    ) -> None:
+        self._admin = admin
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        now = clock.monotonic()
+        self._probed: float | None = None
+        self._purged = now
+        self._marked = now
+        self._may_purge = True
+
+    def probe(self, live: Sequence[Held]) -> None:
+        """Ask where the partitions end, for their clocks and for the lag. Raises what the log raises."""
+        now = self._clock.monotonic()
+        if not live or (self._probed is not None and now - self._probed < self._settings.clock_interval_ms / 1000):
+            return
+        self._probed = now
+        # The clock first: every record written before this instant lies below the ends looked up after it.
+        wall_ms = self._clock.wall_ms()
+        ends = self._admin.end_offsets([held.input for held in live] + [held.internal for held in live])
+        for held in live:
+            held.clock.probe(wall_ms, ends[held.input], ends[held.internal])
+            self._metrics.lag_records[held.number] = max(0, ends[held.input] - held.next)
+            reached = held.clock.reached
+            if reached is not None:
+                self._metrics.lag_seconds[held.number] = max(0, wall_ms - reached) / 1000
+
+    def probe_soon(self) -> None:
+        """Ask at the next opportunity: partitions have become live whose clocks stand still until then."""
+        self._probed = None
+
+    def mark(self, live: Sequence[Held]) -> None:
+        """The stores of these partitions are of now."""
+        now = self._clock.monotonic()
+        if now - self._marked >= self._settings.mark_interval_ms / 1000:
+            self._marked = now
+            wall_ms = self._clock.wall_ms()
+            for held in live:
+                self._store.mark(held.number, wall_ms)
+
+    def purge(self, live: Sequence[Held]) -> None:
+        """Delete internal records below the committed offsets. A failure is no harm: they are deleted another time."""
+        now = self._clock.monotonic()
+        if not self._may_purge or now - self._purged < self._settings.purge_interval_ms / 1000:
+            return
+        self._purged = now
+        due = [held for held in live if held.internal_next > held.purged and held.committed_at is not None]
+        before: Mapping[TopicPartition, int] = {held.internal: held.internal_next for held in due[:PURGES_MAX]}
+        if not before:
+            return
+        try:
+            self._admin.delete_records(before)
+        except Retriable as error:
+            self._log.warning("purge-failed", error=str(error))
+        except TransportError as error:
+            self._may_purge = False
+            self._log.warning("purge-given-up", error=str(error), remedy=error.remedy)
+        else:
+            for held in due[:PURGES_MAX]:
+                self._metrics.purged += held.internal_next - held.purged
+                held.purged = held.internal_next
+
+    def stale(self, live: Sequence[Held]) -> list[Held]:
+        """Partitions whose committed offsets have to be written again, or the broker forgets them.
+
+        The group isn't subscribed to the internal topic, so a commit there expires by age even while it is in use.
+        """
+        limit = self._clock.monotonic() - self._settings.refresh_interval_ms / 1000
+        return [held for held in live if held.committed_at is not None and held.committed_at <= limit]
