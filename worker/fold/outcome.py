@@ -36,11 +36,13 @@ class Message(NamedTuple):
     """What one key tells another (a merge claim, a company membership): opaque to the runtime.
 
     The runtime writes it to the internal topic under `key`, in the same transaction, and hands it back as an
-    arrival to whoever owns that key's partition. `body` is msgpack.
+    arrival to whoever owns that key's partition. `body` is msgpack. The partition is chosen by `route`, or where
+    that is empty by the key after its prefix.
     """
 
     key: bytes
     body: bytes
+    route: bytes = b""
 
 
 class Output(NamedTuple):
@@ -64,6 +66,7 @@ class Outcome:
     due: int | None = None
     outputs: list[Output] = field(default_factory=list)
     current: dict[str, Any] | None = None  # for the contacts topic, where it changed
+    ended: str | None = None  # the contact that is no more: its entry in the contacts topic goes
     messages: list[Message] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     duplicates: int = 0

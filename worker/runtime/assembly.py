@@ -122,10 +122,10 @@ class Assembly:
 
     def _outputs(self, held: Held, key: bytes, outputs: Sequence[Output], others: list[Send]) -> int:
         topic, count = self._topics.output, self._topics.output_partitions
-        raw, bytes_ = key[KEY_PREFIX:], 0
+        of_contact, bytes_ = key.startswith(CONTACT), 0
         for output in outputs:
             contact = output.key.encode()
-            partition = self._place(held, contact, count) if contact == raw else self._partition_of(contact, count)
+            partition = self._place(held, contact, count) if of_contact else self._partition_of(contact, count)
             send = Send(topic, partition, contact, self._encode(output.body), CLOUDEVENT)
             bytes_ += self._fits(send)
             others.append(send)
@@ -136,7 +136,7 @@ class Assembly:
         for message in outcome.messages:
             if len(message.key) > KEY_BYTES_MAX:
                 raise TooLarge(topic, len(message.key), KEY_BYTES_MAX)
-            partition = self._partition_of(message.key[KEY_PREFIX:], self._topics.partitions)
+            partition = self._partition_of(message.route or message.key[KEY_PREFIX:], self._topics.partitions)
             send = Send(topic, partition, message.key, message.body)
             bytes_ += self._fits(send)
             others.append(send)
@@ -148,7 +148,8 @@ class Assembly:
         if outcome.current is None and not ended:
             return 0
         assert self._topics.contacts is not None
-        contact = key[KEY_PREFIX:]
+        named = outcome.ended or (outcome.current or {}).get("contact")
+        contact = named.encode() if named else key[KEY_PREFIX:]
         value = self._encode(outcome.current) if outcome.current else None
         partition = self._place(held, contact, self._topics.contacts_partitions)
         send = Send(self._topics.contacts, partition, contact, value)
