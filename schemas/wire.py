@@ -34,13 +34,18 @@ def is_time(value: str) -> str:
     if match is None:
         raise ValueError("not an RFC 3339 time such as 2026-01-05T09:00:00Z")
     day, minute, second, sign, hours, minutes = match.groups()
-    at = datetime.fromisoformat(f"{day}T{minute}:{'59' if second == '60' else second}+00:00")
+    leap = second == "60"
+    at = datetime.fromisoformat(f"{day}T{minute}:{'59' if leap else second}+00:00")
+    offset = timedelta()
     if sign is not None:
         if int(hours) > 23 or int(minutes) > 59:
             raise ValueError(f"no such offset: {sign}{hours}:{minutes}")
-        offset = timedelta(hours=int(hours), minutes=int(minutes))
-        at = max(at, _EARLIEST - timedelta(days=3)) - (offset if sign == "+" else -offset)
-    if at + timedelta(seconds=second == "60") < _EARLIEST:
+        offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
+    try:
+        at += timedelta(seconds=leap) - offset
+    except OverflowError:
+        raise ValueError("lies outside the years 1 to 9999") from None
+    if at < _EARLIEST:
         raise ValueError("lies before 2000-01-01")
     return value
 

@@ -15,6 +15,9 @@ MINUTE_MS: Final = 60 * SECOND_MS
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
 
+EARLIEST_MS: Final = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
+LATEST_MS: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAYS_KEPT: Final = 16_384  # forty years of different days, about 2 MB; then the cache starts anew
 
@@ -35,7 +38,7 @@ def parse_instant(text: str) -> int:
 
     A leap second (`:60`) is the first moment of the next minute, as POSIX clocks have it.
 
-    Raises: ValueError where the text is no such time.
+    Raises: ValueError where the text is no such time, or lies outside what `format_instant` can write.
     """
     try:
         return _day_starts[text[:10]] + _MINUTES[text[10:16]] + _SECONDS[text[16:19]] + _FRACTIONS[text[19:]]
@@ -62,7 +65,10 @@ def _parse(text: str) -> int:
             raise ValueError(f"no such offset: {sign}{offset_hours}:{offset_minutes}")
         offset = (int(offset_hours) * HOUR_MS + int(offset_minutes) * MINUTE_MS) * (-1 if sign == "-" else 1)
     milliseconds = int((fraction or "0").ljust(3, "0")[:3])
-    return start + int(hour) * HOUR_MS + int(minute) * MINUTE_MS + int(second) * SECOND_MS + milliseconds - offset
+    at = start + int(hour) * HOUR_MS + int(minute) * MINUTE_MS + int(second) * SECOND_MS + milliseconds - offset
+    if not EARLIEST_MS <= at <= LATEST_MS:
+        raise ValueError("lies outside the years 1 to 9999, in UTC")
+    return at
 
 
 def format_instant(ms: int) -> str:
