@@ -51,3 +51,18 @@ class ExpressionError(Exception):
 
 class ParameterError(ValueError):
     """A parameter was given a value that it can't have, or there is no such parameter."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a part of a definition, wherever that was read from.
+
+    `path` leads to the part in the file (`("stages", "mql", "sla", "late")`); `on_key` means its key. `offset` and
+    `length` mark the words at fault in an expression.
+    """
+
+    path: tuple[str | int, ...]
+    code: str
+    message: str
+    offset: int | None = None
+    length: int = 1
+    on_key: bool = False

@@ -18,10 +18,11 @@ import ast
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from worker.definition.errors import ExpressionError
 from worker.definition.nearest import near_miss, nearest, suggestion
+from worker.definition.regular import check_regular_expression
 from worker.definition.syntax import LENGTH_MAX, TEXT_MAX, duration_ms, parse_syntax
 
 SETBACK = "setback"  # the signal that every lifecycle has
@@ -34,7 +35,7 @@ FUNCTIONS = {
     "size": "size(fact of type ids)",
     "min": "min(number, number, ...)",
     "max": "max(number, number, ...)",
-    "contains": "contains(text, part)",
+    "contains": "contains(text or fact of type ids, part)",
     "starts_with": "starts_with(text, part)",
     "matches": 'matches(text, "regular expression")',
     "days_in_stage": "days_in_stage()",
@@ -43,10 +44,11 @@ FUNCTIONS = {
 RESERVED = frozenset({"event", "traits", "score", "stage", "status", "and", "or", "not", "in", "if", "else", "when",
                       "any", "entering", "leaving", "is", "true", "false", "none", *FUNCTIONS})  # fmt: skip
 
-Ability = Literal["event", "traits", "facts", "signals", "conditions", "score", "stage", "status", "moves"]
-EVERYTHING: frozenset[Ability] = frozenset(
-    ("event", "traits", "facts", "signals", "conditions", "score", "stage", "status", "moves")
-)
+# `signals`: what is known of them; `happening`: that one happens with this very event, so its bare name, as in patterns
+Ability = Literal[
+    "event", "traits", "facts", "signals", "happening", "conditions", "score", "stage", "status", "moves"
+]  # fmt: skip
+EVERYTHING: frozenset[Ability] = frozenset(get_args(Ability))
 _NEEDS: dict[str, Ability] = {
     "seen": "signals", "count": "signals", "since": "signals", "last": "signals", "size": "facts",
     "days_in_stage": "stage", "at_least": "stage",
@@ -154,7 +156,7 @@ def _happening(match: re.Match[str], scope: Scope, guard: ast.expr | None) -> Pa
         return ParsedPattern("type", name, guard)
     name, place = match["name"], match.start("name")
     if name in scope.every_signal:
-        if "signals" not in scope.allowed:
+        if "happening" not in scope.allowed:
             raise ExpressionError(f"a signal can't be used {scope.where}", place, len(name), "not-allowed")
         return ParsedPattern("signal", name, guard)
     if name in scope.event_types:
@@ -267,12 +269,19 @@ class _Resolver:
         elif name in scope.parameters:
             pass
         elif name in scope.every_signal:
-            self.may("signals", node, "a signal")
+            if "happening" not in scope.allowed:
+                raise ExpressionError(
+                    f"no event happens {scope.where}, so no signal's bare name: seen({name}) tells whether it ever did",
+                    *_at(node), "not-allowed", f"seen({name})",
+                )  # fmt: skip
         elif name in scope.facts:
             self.may("facts", node, "a fact")
             if scope.facts[name] == "ids":
                 raise ExpressionError(
-                    f"'{name}' is a set of ids: write size({name})", *_at(node), "wrong-kind", f"size({name})"
+                    f"'{name}' is a set of ids: write size({name}) or contains({name}, id)",
+                    *_at(node),
+                    "wrong-kind",
+                    f"size({name})",
                 )
         elif name in scope.conditions:
             self.may("conditions", node, "a condition")
@@ -410,6 +419,13 @@ class _Resolver:
                 self.ids(node.args[0])
             case "at_least":
                 self.stage(node.args[0])
+            case "contains":
+                first = node.args[0]
+                if isinstance(first, ast.Name) and self.scope.facts.get(first.id) == "ids":
+                    self.may("facts", first, "a fact")
+                else:
+                    self.value(first)
+                self.value(node.args[1])
             case "matches":
                 self.value(node.args[0])
                 self.regular_expression(node.args[1])
@@ -494,6 +510,6 @@ class _Resolver:
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
             raise ExpressionError("matches() takes a regular expression in quotes", *_at(node), "bad-arguments")
         try:
-            re.compile(node.value)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ExpressionError(f"no regular expression: {error}", *_at(node), "bad-regex") from None
+            check_regular_expression(node.value)
+        except ValueError as error:
+            raise ExpressionError(str(error), *_at(node), "bad-regex") from None

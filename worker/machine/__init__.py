@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from statemachine import Event, State, StateMachine
 from statemachine.transition import Transition as Arrow
 
-from worker.definition.check import scope_of
-from worker.definition.expression import ParsedPattern, parse_pattern
 from worker.definition.model import Lifecycle
+from worker.definition.needs import EventTypes
+from worker.definition.places import scope_of
 
 _NEVER = "never"  # the event of a transition that no event can set off: without one it would be taken unasked
 
@@ -95,7 +95,7 @@ def type_of(event: str) -> str:
 def build(lifecycle: Lifecycle) -> type[LifecycleMachine]:
     """The class of a checked lifecycle. Stages nothing leads out of are final states."""
     states = {name: State(stage.name, value=name, initial=not place) for place, (name, stage) in _numbered(lifecycle)}
-    types = _Types(lifecycle)
+    types = EventTypes(lifecycle, scope_of(lifecycle))
     for place, transition in enumerate(lifecycle.transitions):
         kinds = None if transition.event is None else types.of_all(transition.event)
         for origin in lifecycle.origins(transition):
@@ -140,25 +140,3 @@ def _place(arrow: Arrow) -> int:
 
 def _numbered(lifecycle: Lifecycle) -> Iterable[tuple[int, tuple[str, Any]]]:
     return enumerate(lifecycle.stages.items())
-
-
-class _Types:
-    """Which event types can make a pattern happen."""
-
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self.scope = scope_of(lifecycle)
-        self.signals = {name: signal.any for name, signal in lifecycle.signals.items()}
-
-    def of_all(self, patterns: Iterable[str]) -> list[str]:
-        found: set[str] = set()
-        for text in patterns:
-            found |= self.of(parse_pattern(text, self.scope), frozenset())
-        return sorted(found)
-
-    def of(self, pattern: ParsedPattern, within: frozenset[str]) -> set[str]:
-        if pattern.kind == "type":
-            return {pattern.name}
-        if pattern.kind != "signal" or pattern.name in within:
-            return set()
-        inner = [parse_pattern(text, self.scope) for text in self.signals.get(pattern.name, ())]
-        return {kind for part in inner for kind in self.of(part, within | {pattern.name})}
