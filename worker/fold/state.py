@@ -63,15 +63,38 @@ class Kept(msgspec.Struct, array_like=True):
     true_time: int = 0  # where it was counted as of later than it happened (too late, applied now)
 
 
-class Record(msgspec.Struct, array_like=True):
+class Identity(msgspec.Struct, array_like=True):
+    """Which other ids this contact is. `pending`: claimed, not yet answered, `merged`: answered; both id → claim.
+
+    A claim is `[time, source, id]`; a merged one has a fourth part: whether a split can still give everything back.
+    `deferred` are claims on this contact that wait for its own earlier ones. `erased`: nothing up to then counts.
+    """
+
+    pending: dict[str, list[Any]] = {}
+    merged: dict[str, list[Any]] = {}
+    deferred: list[list[Any]] = []
+    erased: int = 0
+
+
+class Membership(msgspec.Struct, array_like=True):
+    """What the company was last told of this contact."""
+
+    company: str
+    parent: str
+    stage: int
+    statuses: int
+
+
+class Record(msgspec.Struct, array_like=True, tag="record"):
     """One contact, as the changelog and the store hold it.
 
     `base` is the encoded state before the tail (empty: a contact that has not begun), `tail` the encoded events
     after it, end to end. Nothing before `horizon` is accepted any more. `fired` is the deadline of the last timer
-    that fired because the clock passed it, not because a later event came.
+    that fired because the clock passed it, not because a later event came. `sequence` counts what companies were told.
     """
 
     fingerprint: str
+    name: str
     state: State
     base: bytes
     tail: bytes
@@ -81,12 +104,38 @@ class Record(msgspec.Struct, array_like=True):
     horizon: int
     fired: int
     revision: int
-    published: int  # 1 where `state` was published as a company's member, see worker.company
-    identity: dict[str, Any] = {}
+    sequence: int = 0
+    member: Membership | None = None
+    identity: Identity | None = None
 
+
+class Forward(msgspec.Struct, array_like=True, tag="forward"):
+    """An id that is another contact now. `claims`: `[time, source, id, to, kind]`, in order; one, unless anonymous.
+
+    An anonymous id keeps its events, for a later claim may turn out to own some of them. `used` is when an event
+    last came for it.
+    """
+
+    name: str
+    claims: list[list[Any]]
+    events: list[Kept]
+    used: int
+    sequence: int = 0
+    revision: int = 0
+
+
+class Erased(msgspec.Struct, array_like=True, tag="erased"):
+    """Nothing is known of this contact but that all up to `time` was to be forgotten."""
+
+    time: int
+    sequence: int = 0
+    revision: int = 0
+
+
+Entry = Record | Forward | Erased
 
 encoder = msgspec.msgpack.Encoder()
-decode_record = msgspec.msgpack.Decoder(Record).decode
+decode_entry = msgspec.msgpack.Decoder(Entry).decode
 decode_state = msgspec.msgpack.Decoder(State).decode
 _decode_tail = msgspec.msgpack.Decoder(list[Kept]).decode
 

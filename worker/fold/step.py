@@ -29,6 +29,8 @@ class Teller(Protocol):
 
     def status(self, state: State, at: int, before: int, why: Any) -> None: ...
 
+    def merged(self, state: State, at: int, other: Any, why: Any) -> None: ...
+
     def breached(self, state: State, at: int) -> None: ...
 
     def warned(self, state: State, at: int) -> None: ...
@@ -80,6 +82,8 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         state.reason = data["reason"]
     if teller is not None and (loud := signals & plan.published):
         _tell_signals(state, at, loud, event, teller)
+    if teller is not None and kind in ("contact.merged", "contact.identified") and "wanted" not in data:
+        teller.merged(state, at, data.get("from") or data.get("anonymous_id"), event)
     status = plan.statuses_for[key](state, data, at, signals, kind, source)
     if status >= 0 and status != state.status:
         _set_status(state, at, status, event, teller)

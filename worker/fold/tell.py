@@ -109,7 +109,7 @@ class Told:
                 "qualified": qualified(plan, state),
                 "suppressed": bool(plan.suppressed(state, at)),
                 "score": score(plan, state, at),
-                "icp_fit": fit_of(state),
+                "icp_fit": fit_of(plan, state, at),
                 "value": self._value(state),
                 "company": company_of(plan, state),
                 "attribution": {"first": _touch(state.first_touch), "last": _touch(state.last_touch)},
@@ -134,6 +134,12 @@ class Told:
                 "suppressed": bool(plan.suppressed(state, at)),
             },
         )
+
+    def merged(self, state: State, at: int, other: Any, why: Kept) -> None:
+        """Nothing is told of a merge that was refused, or was done before: its event names no other id any more."""
+        if isinstance(other, str):
+            data = {"contact": self.contact, "from": other, "cause": cause(why, at)}
+            self._tell("lifecycle.contact.merged.v1", at, data)
 
     def breached(self, state: State, at: int) -> None:
         self._tell("lifecycle.sla.breached.v1", at, self._promise(state, at))
@@ -233,7 +239,10 @@ def company_of(plan: Plan, state: State) -> str | None:
     return company if isinstance(company, str) and company else None
 
 
-def fit_of(state: State) -> bool | None:
+def fit_of(plan: Plan, state: State, at: int) -> bool | None:
+    """Whether the contact fits: by the definition's condition `fit`, else as its traits say."""
+    if plan.fits is not None:
+        return bool(plan.fits(state, at))
     given = state.traits.get("icp_fit")
     return given if isinstance(given, bool) else None
 

@@ -92,7 +92,8 @@ class Plan:
     status_names: Mapping[str, int]
     empty_facts: tuple[Any, ...]
     value_fact: int | None
-    company: str | None
+    company: str | None  # the trait that names a contact's company
+    parent: str | None
     creating: frozenset[str]  # event types that bring an unknown contact into the first stage
     sets_status: frozenset[str]
     uses: Mapping[str, Callable[[dict[str, Any], str, str], bool]]  # (e, y, z): could this event do anything
@@ -116,6 +117,7 @@ class Plan:
     windows: int  # bits of signals whose occurrences are kept
     keep: tuple[int, ...]
     forgets: int  # bits of signals that make the behaviour score start again
+    fits: Guarded | None  # (s, t): the condition named `fit`, where the file has one
     fit: Callable[[Any], float]
     behaviour: Callable[[Any, int], float]
     disqualified: Guarded
@@ -316,6 +318,7 @@ class _Compiler:
             empty_facts=tuple(_EMPTY[fact.type] for fact in lifecycle.facts.values()),
             value_fact=value[0] if value else None,
             company=company.id.removeprefix("traits.") if company else None,
+            parent=company.parent.removeprefix("traits.") if company and company.parent else None,
             creating=frozenset(vocabulary.EVENT_TYPES - NOT_OF_CONTACTS) | frozenset(self.types),
             sets_status=frozenset(
                 pattern.name for pattern in self._patterns(statuses.set_by if statuses else ()) if pattern.kind == "type"
@@ -347,6 +350,7 @@ class _Compiler:
                 for pattern in self._patterns(lifecycle.score.forget or [])
                 if pattern.kind == "signal" and pattern.guard is None
             ),
+            fits=space.get("fits"),
             fit=space["fit"],
             behaviour=space["behaviour_at"],
             disqualified=space["disqualified"],
@@ -747,6 +751,8 @@ class _Compiler:
             ("suppressed", statuses.suppress if statuses else None),
         ):
             self.function(name, "s, t", [empty, f"return bool({self.text(given) if given else 'False'})"])
+        if "fit" in self.lifecycle.conditions:
+            self.function("fits", "s, t", [empty, f"return bool({self.text('fit')})"])
         for number, guard in enumerate(company.statuses.values() if company else ()):
             self.function(f"company_{number}", "s, t", [empty, f"return bool({self.text(guard)})"])
 

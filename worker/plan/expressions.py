@@ -85,13 +85,14 @@ def is_event_only(node: ast.expr) -> bool:
 
 def is_timed(node: ast.AST) -> bool:
     """Whether the value can change while nothing happens."""
+    fit: set[int] = set()  # the name `score` of a `score.fit`, which ast.walk gives after its attribute
     for part in ast.walk(node):
         if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id in _TIMED_CALLS:
             if part.func.id not in ("count", "seen") or _argument(part, 1, "within") is not None:
                 return True
-        if isinstance(part, ast.Attribute) and _root(part) == "score" and part.attr != "fit":
-            return True
-        if isinstance(part, ast.Name) and part.id == "score":
+        if isinstance(part, ast.Attribute) and _root(part) == "score" and part.attr == "fit":
+            fit.add(id(part.value))
+        if isinstance(part, ast.Name) and part.id == "score" and id(part) not in fit:
             return True
     return False
 
@@ -217,9 +218,10 @@ class _Source:
             if whole_kind == "list" and kind in ("text", "number", "boolean"):
                 return f"({given} {negation}in {whole})"
             return f"({negation}within({given}, {whole}))"
-        place = self._place(op, left, right) or self._place(op, right, left)
-        if place:
-            return place
+        short = self._unset(op, left, right) or self._unset(op, right, left)
+        short = short or self._place(op, left, right) or self._place(op, right, left)
+        if short:
+            return short
         first, first_kind = self.emit(left, self._kind(right))
         second, second_kind = self.emit(right, self._kind(left))
         numbers = ("number", "time", "boolean")
@@ -237,6 +239,16 @@ class _Source:
 
     def _kind(self, node: ast.expr) -> str:
         return self.emit(node)[1]
+
+    def _unset(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> str | None:
+        """`event.fit == none`: the field is not there at all, which is not the same as false."""
+        if not (isinstance(right, ast.Constant) and right.value is None and isinstance(left, ast.Attribute)):
+            return None
+        root = _root(left)
+        if root not in ("event", "traits") or not isinstance(op, ast.Eq | ast.NotEq):
+            return None
+        negation = "" if isinstance(op, ast.Eq) else "not "
+        return f"({left.attr!r} {'not in' if not negation else 'in'} {'e' if root == 'event' else 'x'})"
 
     def _place(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> str | None:
         """`stage == "mql"` as a comparison of places, which is quicker than of texts."""

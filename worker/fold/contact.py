@@ -1,0 +1,401 @@
+"""One contact during one batch: what is accepted, in what order it counts, and what is published of it.
+
+Arrivals that continue the history are folded at once. As soon as one belongs further back, the batch is only put in
+order, and at its end the tail is folded again, once: with the events as they were when the batch began, which gives what
+was published, and with all of them, which gives what should be. From where the two part, the one is withdrawn and the
+other restated.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any
+
+from worker.fold import step, tell
+from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.messages import Member
+from worker.fold.outcome import Event, Outcome, Output, Refusal
+from worker.fold.state import (
+    Identity,
+    Kept,
+    Membership,
+    Record,
+    State,
+    decode_state,
+    decode_tail,
+    encoder,
+    mark,
+)
+from worker.plan.compile import TAIL_BYTES, TAIL_EVENTS, Plan
+
+if TYPE_CHECKING:
+    from worker.fold.engine import Engine
+
+TAIL_KEPT = 3 / 4  # of a limit that was passed so much stays: the tail is decoded once for many events
+
+
+class Contact:
+    """A contact's record, being changed. `settle` writes it; until then nothing outside has changed."""
+
+    def __init__(self, engine: Engine, name: str, record: Record | None, now: int, outcome: Outcome) -> None:
+        self.engine = engine
+        self.plan: Plan = engine.plan
+        self.name = name
+        self.record = record
+        self.now = now
+        self.outcome = outcome
+        self.told = tell.Told(self.plan, name, engine.publish_from)
+        self.base = record.base if record is not None else b""  # as the batch began
+        self.fired = record.fired if record is not None else 0  # likewise
+        self.begun = record is not None and record.state.stage >= 0
+        self.revision = 0  # where a record that begins goes on counting
+        self.sequence = 0
+        self.erased = 0
+        self.events: list[Kept] | None = None  # the tail, decoded, in order
+        self.before: list[Kept] = []  # the tail as the batch began; kept from the first late event on
+        self.fresh: list[Kept] = []  # appended in this batch, not yet encoded
+        self.marks: set[tuple[str, str]] | None = None
+        self.late = False
+        self.folded = 0  # of `events`, how many the limits have put behind the horizon
+        self.snapshot: tuple[bytes, int] | None = None  # a state that may become the base; how much of `fresh` is in it
+
+    # Acceptance: what becomes part of the history.
+
+    def arrive(self, event: Event) -> Refusal | None:
+        """Accept the event, or say why not. What repeats or can't matter is passed over without a word."""
+        if event.time > self.now + AHEAD_MS:
+            return refuse.ahead(event, self.now)
+        given = accept_fields(self.plan, event)
+        if isinstance(given, Refusal):
+            return given
+        if given is None:
+            created = self.record.state.created if self.record is not None and self.record.state.stage >= 0 else None
+            if event.type not in self.plan.creating or (created is not None and event.time >= created):
+                return None
+            return self.add(Kept(event.time, event.type, event.id, event.source, {}), useful=False)
+        return self.add(Kept(event.time, event.type, event.id, event.source, *given))
+
+    def add(self, event: Kept, useful: bool = True, lenient: bool = False) -> Refusal | None:
+        """Put an event with the fields that are kept of it into the history, or say why not.
+
+        `useful`: the definition can do something with it; `lenient`: it counts from the horizon on where it is older
+        (who is whom does not grow stale).
+        """
+        record = self.open(event.time)
+        if event.time <= self.erased or (record.identity is not None and event.time <= record.identity.erased):
+            return None
+        if event.time < record.horizon:
+            if lenient or self.engine.too_late == "apply-now":
+                if self.knows(event):
+                    self.outcome.duplicates += 1
+                    return None
+                event.true_time = event.time
+                event.time = record.horizon if lenient else max(record.newest, self.now)
+            else:
+                return refuse.too_late(event, record.horizon) if useful else None
+        if self.knows(event):
+            self.outcome.duplicates += 1
+            return None
+        self._accept(event)
+        return None
+
+    def open(self, at: int) -> Record:
+        """The contact's record; where there is none, one that has not begun."""
+        if self.record is None:
+            identity = Identity(erased=self.erased) if self.erased else None
+            self.record = Record(
+                fingerprint=self.plan.fingerprint, name=self.name, state=step.begin(self.plan), base=b"", tail=b"",
+                count=0, oldest=at, newest=at, horizon=at - self.plan.horizon, fired=0, revision=self.revision,
+                sequence=self.sequence, identity=identity,
+            )  # fmt: skip
+        return self.record
+
+    def knows(self, event: Kept) -> bool:
+        """Whether an event of this source and id is in the tail."""
+        record = self.record
+        assert record is not None
+        if self.marks is not None:
+            return (event.id, event.source) in self.marks
+        for other in self.fresh:
+            if other.id == event.id and other.source == event.source:
+                return True
+        if not self.late and (not record.count or mark(event.id, event.source) not in record.tail):
+            return False
+        # The same bytes may stand in a text of some event's data: the decoded tail decides.
+        self.marks = {(other.id, other.source) for other in (*self.opened(), *self.fresh)}
+        return (event.id, event.source) in self.marks
+
+    def opened(self) -> list[Kept]:
+        """The tail without what this batch appended and has not written yet."""
+        record = self.record
+        assert record is not None
+        if self.events is None:
+            self.events = decode_tail(record.tail, record.count)
+        return self.events
+
+    def reorder(self) -> list[Kept]:
+        """From here on the batch only puts events in order; the tail is folded again at its end."""
+        if not self.late:
+            self.late = True
+            self.before = list(self.opened())
+            self.events = [*self.before, *self.fresh]
+            self.fresh = []
+        return self.opened()
+
+    def order(self, event: Kept) -> tuple[int, str]:
+        """By time, then original contact; what is put after its equals keeps the order of acceptance."""
+        return event.time, event.origin or self.name
+
+    def insert(self, event: Kept) -> None:
+        """Put an event where its time, its origin and the order of acceptance say; the tail is folded again."""
+        events = self.reorder()
+        events.insert(bisect_right(events, self.order(event), key=self.order), event)
+        if self.marks is not None:
+            self.marks.add((event.id, event.source))
+        self.outcome.changed = True
+
+    def _accept(self, event: Kept) -> None:
+        record, plan = self.record, self.plan
+        assert record is not None
+        late = event.time < record.newest or event.time <= record.fired
+        # Of a merged contact's equal times the original contact's id decides, not the order of acceptance.
+        joined = record.identity is not None and event.time == record.newest
+        if late or joined or self.late:
+            if late:
+                self.outcome.late += 1
+            self.insert(event)
+        else:
+            state = record.state
+            boundary = event.time - plan.horizon
+            if boundary >= record.newest and boundary >= record.fired and state.stage >= 0 and not self.frozen():
+                self.snapshot = encoder.encode(state), len(self.fresh)
+            while 0 < (due := step.next_due(plan, state)) < event.time:
+                step.fire(plan, state, due, self.told)
+            step.take(plan, state, event, self.told)
+            self.fresh.append(event)
+            if self.marks is not None:
+                self.marks.add((event.id, event.source))
+        self.outcome.changed = True
+        record.newest = max(record.newest, event.time)
+        if not self.frozen():
+            record.horizon = max(record.horizon, record.newest - plan.horizon)
+        self._limit()
+
+    def frozen(self) -> bool:
+        """While another id's record is awaited, the horizon stands still: its events may lie anywhere after it."""
+        record = self.record
+        return record is not None and record.identity is not None and bool(record.identity.pending)
+
+    def _limit(self) -> None:
+        """Past the tail's limit in events, the oldest are behind the horizon from now on."""
+        record = self.record
+        assert record is not None
+        count = len(self.opened()) if self.late else record.count + len(self.fresh)
+        if count - self.folded <= TAIL_EVENTS:
+            return
+        events = self.opened() if self.late else [*self.opened(), *self.fresh]
+        self.folded = count - int(TAIL_EVENTS * TAIL_KEPT)
+        record.horizon = max(record.horizon, events[self.folded - 1].time)
+
+    # Time.
+
+    def advance(self, clock: int) -> None:
+        """Fire, in the order of their deadlines, the timers whose deadline and grace are at or before `clock`."""
+        record, plan = self.record, self.plan
+        assert record is not None
+        state = record.state
+        while (due := step.next_due(plan, state)) and due + self.engine.wait(state, due) <= clock:
+            step.fire(plan, state, due, self.told)
+            record.fired = due
+            self.outcome.changed = True
+
+    # The end of the batch: base, tail, and what is published.
+
+    def settle(self) -> None:
+        """Write the record and what is published of it into the outcome."""
+        outcome, record = self.outcome, self.record
+        if record is None:
+            return
+        if outcome.changed:
+            if self.late:
+                outputs = self._refold(record)
+            else:
+                outputs = self.told.outputs
+                self._append(record)
+            self.publish(outputs)
+            self._membership(record)
+            outcome.state = encoder.encode(record)
+        outcome.due = self.due()
+
+    def due(self) -> int | None:
+        record = self.record
+        if record is None:
+            return None
+        due = step.next_due(self.plan, record.state)
+        return due + self.engine.wait(record.state, due) if due else None
+
+    def _append(self, record: Record) -> None:
+        """Add the batch's events to the tail, and fold into the base what is far enough behind the horizon."""
+        if self.snapshot is not None and not self.folded:
+            record.base, place = self.snapshot
+            record.tail, record.count, self.events = b"", 0, None
+            self.fresh = self.fresh[place:]
+            self._final()
+        if not self.fresh and not self.folded:
+            return
+        if not record.count:
+            record.oldest = self.fresh[0].time
+        record.tail += b"".join(map(encoder.encode, self.fresh))
+        record.count += len(self.fresh)
+        if self.events is not None:
+            self.events += self.fresh
+        behind = record.oldest < record.horizon - self.plan.horizon // 2
+        if behind or self.folded or len(record.tail) > TAIL_BYTES:
+            events = self.opened()
+            state = self.state_of(record.base)
+            count = self._behind(record, events)
+            self.run(state, events[:count], 0, None)
+            self._rebase(record, encoder.encode(state), events, count)
+
+    def _behind(self, record: Record, events: list[Kept]) -> int:
+        """How many of the oldest events go into the base: those behind the horizon, and more past the limit in bytes."""
+        count = self.folded
+        while count < len(events) and events[count].time < record.horizon:
+            count += 1
+        sizes = [len(encoder.encode(event)) for event in events[count:]] if len(record.tail) > TAIL_BYTES // 2 else []
+        total = sum(sizes)
+        if total > TAIL_BYTES:
+            while total > TAIL_BYTES * TAIL_KEPT and count < len(events):
+                total -= sizes[count - len(events)]
+                count += 1
+            record.horizon = max(record.horizon, events[count - 1].time)
+        return count
+
+    def _rebase(self, record: Record, base: bytes, events: list[Kept], count: int) -> None:
+        if count:
+            record.base = base
+            self._final()
+        rest = events[count:]
+        record.tail, record.count = b"".join(map(encoder.encode, rest)), len(rest)
+        record.oldest = rest[0].time if rest else record.newest
+
+    def _final(self) -> None:
+        """What lies in the base can't be told apart any more: no merge so far can be split."""
+        record = self.record
+        if record is not None and record.identity is not None:
+            for claim in record.identity.merged.values():
+                claim[3] = False
+
+    def state_of(self, base: bytes) -> State:
+        return decode_state(base) if base else step.begin(self.plan)
+
+    def run(self, state: State, events: list[Kept], fired: int, told: tell.Told | None) -> None:
+        """Fold events onto a state, with the timers before each, and those that had fired by `fired`."""
+        plan = self.plan
+        for event in events:
+            while 0 < (due := step.next_due(plan, state)) < event.time:
+                step.fire(plan, state, due, told)
+            step.take(plan, state, event, told)
+        while 0 < (due := step.next_due(plan, state)) <= fired:
+            step.fire(plan, state, due, told)
+
+    def was_published(self) -> list[Output]:
+        """The events out that stand published of what lies after the base, as the batch began."""
+        was = tell.Told(self.plan, self.name, self.engine.publish_from)
+        if self.begun:
+            self.run(self.state_of(self.base), self.before, self.fired, was)
+        return was.outputs
+
+    def _refold(self, record: Record) -> list[Output]:
+        """Fold the tail as it was and as it is; the outputs that mend what was published."""
+        events = self.opened()
+        now = tell.Told(self.plan, self.name, self.engine.publish_from)
+        state = self.state_of(record.base)
+        count = self._behind(record, events)
+        self.run(state, events[:count], 0, now)
+        base = encoder.encode(state)
+        self.run(state, events[count:], record.fired, now)
+        self._rebase(record, base, events, count)
+        record.state = state
+        return mend(self.plan, self.name, self.was_published(), now.outputs, record.newest)
+
+    def publish(self, outputs: list[Output]) -> None:
+        """Seal the outputs with where the contact stands; each raises the revision."""
+        record = self.record
+        assert record is not None
+        if not outputs:
+            return
+        recorded = tell.iso(self.now)
+        for output in outputs:
+            record.revision += 1
+            stands = tell.current(self.plan, record.state, record.revision) if record.state.stage >= 0 else None
+            for body in (output.body, *output.body["data"].get("restated", ())):
+                body["recordedtime"] = recorded
+                body["data"]["current"] = stands
+        self.outcome.outputs += outputs
+        if record.state.stage >= 0:
+            self.outcome.current = {
+                "lifecycle": self.plan.lifecycle.lifecycle, "contact": self.name,
+                **tell.current(self.plan, record.state, record.revision),
+            }  # fmt: skip
+
+    def _membership(self, record: Record) -> None:
+        """Tell the contact's company, and the one it left, where it stands now."""
+        plan, state = self.plan, record.state
+        if plan.company is None or state.stage < 0:
+            return
+        company = tell.company_of(plan, state) or ""
+        statuses = 0
+        for place, (_, holds) in enumerate(plan.company_statuses):
+            if holds(state, state.at):
+                statuses |= 1 << place
+        parent = state.traits.get(plan.parent) if plan.parent else None
+        parent = parent if isinstance(parent, str) and parent != company else ""
+        now = Membership(company, parent, state.stage, statuses) if company else None
+        before = record.member
+        if now == before:
+            return
+        if before is not None and (now is None or now.company != before.company):
+            self._tell_company(record, before, left=True)
+        if now is not None:
+            self._tell_company(record, now, left=False)
+        record.member = now
+
+    def _tell_company(self, record: Record, place: Membership, left: bool) -> None:
+        record.sequence += 1
+        keys = self.engine.keys
+        body = Member(
+            place.company, keys.contact(self.name), record.sequence, max(record.newest, record.fired),
+            -1 if left else place.stage, 0 if left else place.statuses, "" if left else place.parent,
+        )  # fmt: skip
+        self.outcome.messages.append(keys.to_member(body))
+
+    def leave_company(self) -> None:
+        """The contact is no more, or another one now: its company is told."""
+        record = self.record
+        if record is not None and record.member is not None:
+            self._tell_company(record, record.member, left=True)
+            record.member = None
+
+
+def mend(plan: Plan, name: str, was: list[Output], now: list[Output], at: int) -> list[Output]:
+    """What to publish so that a reader who holds `was`, in order, holds `now`.
+
+    Where `now` only goes on from `was`, that is the rest of it. Else one correction: all of `was` from where the two
+    part is withdrawn, and what stands instead restated, so that removing the one and adding the other keeps the order.
+    """
+    same = 0
+    for one, other in zip(was, now, strict=False):
+        if one.body["id"] != other.body["id"]:
+            break
+        same += 1
+    if same == len(was):
+        return now[same:]
+    data: dict[str, Any] = {
+        "contact": name,
+        "withdrawn": [output.body["id"] for output in was[same:]],
+        "restated": [output.body for output in now[same:]],
+    }
+    return [tell.output(plan, "lifecycle.corrected.v1", name, at, data)]
+
+

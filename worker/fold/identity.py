@@ -1,0 +1,442 @@
+"""Who is whom: merges, splits, anonymous ids and erasure, between two keys that may lie in two partitions.
+
+Only the partition of the id that ends decides where it goes. A merge A ← B sends a claim to B's key; B answers once
+with all it has and stays as a forwarding record; A's horizon stands still until the answer is there. A contact that has
+itself claimed another earlier than it is claimed (by time, source and id of the merge events) puts the claim off until
+its own is answered: of two that claim each other the earlier claim so stands, and longer circles end as well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from worker.fold import tell
+from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.contact import Contact
+from worker.fold.join import join
+from worker.fold.messages import (
+    PASSED_MAX,
+    Answer,
+    Claim,
+    Forwarded,
+    Gone,
+    Restored,
+    Withdrawn,
+)
+from worker.fold.outcome import Event, Outcome, Refusal
+from worker.fold.state import Erased, Forward, Identity, Kept, Record, encoder
+
+if TYPE_CHECKING:
+    from worker.fold.engine import Engine
+
+MERGES = {"contact.merged": "from", "contact.identified": "anonymous_id"}
+IDENTITY_TYPES = frozenset({*MERGES, "contact.split", "contact.erased"})
+MERGED_MAX = 100  # ids that one contact may be
+DEFERRED_MAX = 16
+FORWARD_KEPT = 1_000  # events that an anonymous id keeps for a later claim
+
+Holder = Contact | Forward | Erased
+
+
+class Person:
+    """Whatever stands under one contact's key during a batch: a contact, an id that went elsewhere, or nothing more."""
+
+    def __init__(self, engine: Engine, key: bytes, entry: Record | Forward | Erased | None, now: int) -> None:
+        self.engine = engine
+        self.key = key
+        self.now = now
+        self.outcome = Outcome()
+        self.name = "" if entry is None or isinstance(entry, Erased) else entry.name
+        self.holder: Holder | None = entry if isinstance(entry, Forward | Erased) else None
+        if isinstance(entry, Record):
+            self.holder = Contact(engine, entry.name, entry, now, self.outcome)
+        self.was_record = isinstance(entry, Record)
+
+    def contact(self) -> Contact:
+        """The contact under this key, begun where there was none or an erased one."""
+        holder = self.holder
+        if isinstance(holder, Contact):
+            return holder
+        contact = Contact(self.engine, self.name, None, self.now, self.outcome)
+        if isinstance(holder, Erased | Forward):
+            contact.revision, contact.sequence = holder.revision, holder.sequence
+            contact.erased = holder.time if isinstance(holder, Erased) else 0
+        self.holder = contact
+        return contact
+
+    # Events.
+
+    def event(self, event: Event) -> Refusal | None:
+        """An engagement event addressed to this id."""
+        self.name = event.subject
+        if event.type in IDENTITY_TYPES:
+            return self._identity(event)
+        if isinstance(self.holder, Forward):
+            given = self._kept(event)
+            return given if given is None or isinstance(given, Refusal) else self._pass_on(given, [])
+        return self.contact().arrive(event)
+
+    def _kept(self, event: Event) -> Kept | Refusal | None:
+        if event.time > self.now + AHEAD_MS:
+            return refuse.ahead(event, self.now)
+        given = accept_fields(self.engine.plan, event)
+        if given is None:
+            if event.type not in self.engine.plan.creating:
+                return None
+            given = {}, None
+        if isinstance(given, Refusal):
+            return given
+        return Kept(event.time, event.type, event.id, event.source, *given)
+
+    def _identity(self, event: Event) -> Refusal | None:
+        kept = self._kept(event)
+        if kept is None or isinstance(kept, Refusal):
+            return kept
+        for name in ("from", "anonymous_id"):
+            if name in event.data:
+                kept.data[name] = event.data[name]
+        if isinstance(self.holder, Forward):
+            return self._pass_on(kept, [])
+        return self._arrived(kept)
+
+    def _arrived(self, kept: Kept) -> Refusal | None:
+        """An event that is at its place: this contact's own, or one of an id that it is now."""
+        if kept.type in MERGES:
+            return self._merge(kept)
+        if kept.type == "contact.split":
+            return self._split(kept)
+        if kept.type == "contact.erased":
+            self._erase(kept)
+            return None
+        return self.contact().add(kept)
+
+    def _pass_on(self, kept: Kept, passed: list[str]) -> Refusal | None:
+        """Send an event on to who this id is; an anonymous id keeps it as well."""
+        forward = self.holder
+        assert isinstance(forward, Forward)
+        if len(passed) >= PASSED_MAX or forward.name in passed:
+            return Refusal("merge-circle", f"event {kept.id!r} passed {' → '.join(passed)} and would go round")
+        owner = owner_at(forward.claims, kept.time)
+        kept.origin = kept.origin or forward.name
+        if forward.claims[0][4] == "identified" and kept.type not in IDENTITY_TYPES:
+            if any(other.id == kept.id and other.source == kept.source for other in forward.events):
+                self.outcome.duplicates += 1
+                return None
+            forward.events.append(kept)
+            del forward.events[:-FORWARD_KEPT]
+        forward.used = max(forward.used, kept.time)
+        self._send(owner, Forwarded(owner, kept, [*passed, forward.name]))
+        if kept.type == "contact.erased":
+            self.holder = Erased(kept.time, forward.sequence, forward.revision)
+        self.outcome.changed = True
+        return None
+
+    def _send(self, contact: str, body: Any) -> None:
+        self.outcome.messages.append(self.engine.keys.to_contact(contact, body))
+
+    # Claims.
+
+    def _merge(self, kept: Kept) -> Refusal | None:
+        """This contact is another one too: the event counts, and the other id is claimed."""
+        other = kept.data.get(MERGES[kept.type])
+        if not isinstance(other, str) or other == self.name:
+            return Refusal("merge-into-itself", f"event {kept.id!r} merges {self.name and 'a contact'} into itself")
+        contact = self.contact()
+        record = contact.open(kept.time)
+        identity = record.identity = record.identity or Identity()
+        if len(identity.merged) + len(identity.pending) >= MERGED_MAX:
+            return Refusal("too-many-merges", f"a contact may be {MERGED_MAX} ids; event {kept.id!r} would add one")
+        claimed = other in identity.merged or other in identity.pending
+        kind, claim = kept.type.removeprefix("contact."), [kept.time, kept.source, kept.id]
+        # Until the other id's record is there, the event says that a merge is wanted, not that it is done.
+        wanted = Kept(kept.time, kept.type, kept.id, kept.source, {**kept.data, "wanted": True}, kept.traits, kept.origin)
+        if claimed:
+            wanted.data.pop("from", None)
+        before = self.outcome.duplicates
+        refusal = contact.add(wanted, lenient=True)
+        if refusal is not None or self.outcome.duplicates > before or kept.time <= max(contact.erased, identity.erased):
+            return refusal
+        if not claimed:
+            identity.pending[other] = claim
+            self._send(other, Claim(other, self.name, kept.time, kept.source, kept.id, kind))
+        return None
+
+    def claim(self, claim: Claim) -> Refusal | None:
+        """Another contact says that it is this id too. Answered once."""
+        self.name = claim.of
+        holder = self.holder
+        if isinstance(holder, Forward):
+            return self._claim_again(holder, claim)
+        if isinstance(holder, Contact) and holder.record is not None:
+            identity = holder.record.identity
+            if identity is not None:
+                if claim.to in identity.merged:
+                    return self._refuse(claim, f"{claim.to!r} has itself been merged into {claim.of!r}")
+                mine = [tuple(pending) for pending in identity.pending.values()]
+                if mine and min(mine) < (claim.time, claim.source, claim.id):
+                    if len(identity.deferred) >= DEFERRED_MAX:
+                        return self._refuse(claim, "too many claims wait on it")
+                    identity.deferred.append([claim.to, claim.time, claim.source, claim.id, claim.kind])
+                    self.outcome.changed = True
+                    return None
+        self._go(claim)
+        return None
+
+    def _refuse(self, claim: Claim, why: str) -> Refusal:
+        self._send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=False))
+        return Refusal(
+            "merge-refused",
+            f"event {claim.id!r} of {claim.source!r} merges {claim.of!r} into {claim.to!r}, but {why}",
+        )
+
+    def _go(self, claim: Claim) -> None:
+        """This id becomes the claimer: all it has goes there, what it published is withdrawn, events are sent on."""
+        contact = self.contact()
+        record, outcome = contact.record, self.outcome
+        answer = Answer(claim.of, claim.to, claim.id, claim.source, granted=True)
+        events: list[Kept] = []
+        deferred: list[list[Any]] = []
+        if record is not None:
+            if not contact.late:
+                contact.reorder()
+            events = contact.opened()
+            for event in events:
+                event.origin = event.origin or self.name
+            answer.base, answer.events, answer.horizon = record.base, events, record.horizon
+            if record.identity is not None:
+                answer.pending, answer.merged = record.identity.pending, record.identity.merged
+                deferred = record.identity.deferred
+            was = contact.was_published()
+            if was:
+                data = {"contact": self.name, "withdrawn": [output.body["id"] for output in was], "restated": []}
+                plan = self.engine.plan
+                contact.publish([tell.output(plan, "lifecycle.corrected.v1", self.name, claim.time, data)])
+            contact.leave_company()
+        outcome.current, outcome.ended = None, self.name
+        self._send(claim.to, answer)
+        sequence = record.sequence if record is not None else contact.sequence
+        revision = record.revision if record is not None else contact.revision
+        made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
+        kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
+        self.holder = Forward(self.name, [made], kept, claim.time, sequence, revision)
+        outcome.changed = True
+        for to, time, source, identity, kind in deferred:
+            self.claim(Claim(self.name, to, time, source, identity, kind))
+
+    def _claim_again(self, forward: Forward, claim: Claim) -> Refusal | None:
+        made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
+        if made in forward.claims:
+            return None
+        if any(known[3] == claim.to for known in forward.claims):
+            self._send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=True))
+            if forward.claims[0][4] != "identified":
+                return None
+        elif any(known[4] != "identified" for known in (*forward.claims, made)):
+            owner = forward.claims[0][3]
+            return self._refuse(claim, f"{claim.of!r} has gone to {owner!r} already: merge that one instead")
+        else:
+            self._send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=True))
+        before = list(forward.claims)
+        forward.claims = sorted([*before, made])[-DEFERRED_MAX:]
+        moved: dict[str, list[list[str]]] = {}
+        for event in forward.events:
+            was, now = owner_at(before, event.time), owner_at(forward.claims, event.time)
+            if was != now:
+                moved.setdefault(was, []).append([event.id, event.source])
+                self._send(now, Forwarded(now, event, [forward.name]))
+        for was, events in moved.items():
+            self._send(was, Withdrawn(was, forward.name, events))
+        self.outcome.changed = True
+        return None
+
+    def answer(self, answer: Answer) -> Refusal | None:
+        """The claimed id's record arrives: both histories are folded as one."""
+        self.name = answer.to
+        holder = self.holder
+        if isinstance(holder, Forward):
+            owner = owner_at(holder.claims, answer.events[0].time if answer.events else holder.used)
+            if len(answer.passed) < PASSED_MAX:
+                answer.to, answer.passed = owner, [*answer.passed, holder.name]
+                self._send(owner, answer)
+            return None
+        contact = self.contact()
+        at = answer.events[0].time if answer.events else self.now
+        if contact.record is None and not answer.events and not answer.base:
+            return None
+        record = contact.open(at)
+        identity = record.identity = record.identity or Identity()
+        claim = identity.pending.pop(answer.of, None) or [record.newest, answer.source, answer.id]
+        self._done(contact, answer)
+        if answer.granted:
+            whole = not answer.base
+            identity.merged[answer.of] = [*claim[:3], whole]
+            for other, passed in answer.merged.items():
+                identity.merged[other] = [*passed[:3], whole and bool(passed[3])]
+            identity.pending.update(answer.pending)
+            identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
+            self._take_in(contact, record, answer, identity)
+        if not identity.pending:
+            record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
+            deferred, identity.deferred = identity.deferred, []
+            for to, time, source, event, kind in deferred:
+                refusal = self.claim(Claim(self.name, to, time, source, event, kind))
+                if refusal is not None:
+                    return refusal
+        return None
+
+    def _done(self, contact: Contact, answer: Answer) -> None:
+        """The merge event, where it still lies in the tail, now says that the merge is done, or nothing."""
+        events = contact.reorder()
+        for place, event in enumerate(events):
+            if event.id == answer.id and event.source == answer.source and event.data.get("wanted"):
+                data = {name: value for name, value in event.data.items() if name != "wanted"}
+                # A new event in the old one's place: what was published is told from the one as it was.
+                events[place] = replace(event, data=data if answer.granted else {})
+        contact.outcome.changed = True
+
+    def _take_in(self, contact: Contact, record: Record, answer: Answer, identity: Identity) -> None:
+        events = contact.reorder()
+        if answer.base or record.base:
+            record.horizon = max(record.horizon, answer.horizon)
+            ours, theirs = contact.state_of(record.base), contact.state_of(answer.base)
+            early = [event for event in events if event.time < record.horizon]
+            contact.run(ours, early, 0, None)
+            contact.run(theirs, [event for event in answer.events if event.time < record.horizon], 0, None)
+            record.base = encoder.encode(join(self.engine.plan, ours, theirs))
+            events[:] = [event for event in events if event.time >= record.horizon]
+            answer.events = [event for event in answer.events if event.time >= record.horizon]
+            for claim in identity.merged.values():
+                claim[3] = False
+        known = {(event.id, event.source) for event in events}
+        floor = max(contact.erased, identity.erased)
+        for event in answer.events:
+            if (event.id, event.source) not in known and event.time > floor:
+                contact.insert(event)
+                record.newest = max(record.newest, event.time)
+
+    def forwarded(self, body: Forwarded) -> Refusal | None:
+        """An event of an id that this contact is."""
+        self.name = body.to
+        if isinstance(self.holder, Forward):
+            return self._pass_on(body.event, body.passed)
+        if body.event.type in IDENTITY_TYPES:
+            return self._arrived(body.event)
+        return self.contact().add(body.event)
+
+    def withdrawn(self, body: Withdrawn) -> None:
+        """Events that turned out to be somebody else's leave this history."""
+        self.name = body.to
+        if isinstance(self.holder, Forward):
+            owner = self.holder.claims[0][3]
+            self._send(owner, Withdrawn(owner, body.origin, body.events))
+        elif isinstance(self.holder, Contact) and self.holder.record is not None:
+            gone = {(identity, source) for identity, source in body.events}
+            self._remove(self.holder, lambda event: event.origin == body.origin and (event.id, event.source) in gone)
+
+    @staticmethod
+    def _remove(contact: Contact, which: Any) -> list[Kept]:
+        events = contact.reorder()
+        removed = [event for event in events if which(event)]
+        events[:] = [event for event in events if not which(event)]
+        if contact.marks is not None:
+            contact.marks -= {(event.id, event.source) for event in removed}
+        contact.outcome.changed = True
+        return removed
+
+    # Splits.
+
+    def _split(self, kept: Kept) -> Refusal | None:
+        """What was merged is two again: the other id's events go back to it."""
+        other = kept.data.get("from")
+        contact = self.contact()
+        identity = contact.record.identity if contact.record is not None else None
+        claim = identity.merged.get(other) if identity is not None and isinstance(other, str) else None
+        if identity is None or claim is None or not isinstance(other, str):
+            return Refusal("nothing-to-split", f"event {kept.id!r} splits off an id that is not part of this contact")
+        if not claim[3]:
+            return Refusal("split-too-late", f"event {kept.id!r}: the two histories were joined behind the horizon")
+        refusal = contact.add(kept, lenient=True)
+        if refusal is not None:
+            return refusal
+        del identity.merged[other]
+        events = self._remove(contact, lambda event: event.origin == other)
+        self._send(other, Restored(self.name, other, events))
+        return None
+
+    def restored(self, body: Restored) -> None:
+        """This id is a contact of its own again."""
+        self.name = body.to
+        forward = self.holder
+        if isinstance(forward, Forward):
+            forward.claims = [claim for claim in forward.claims if claim[3] != body.of]
+            if forward.claims:
+                return
+        contact = self.contact()
+        for event in body.events:
+            event.origin = ""
+            contact.open(event.time)
+            contact.add(event, lenient=True)
+        self.outcome.changed = True
+
+    # Erasure.
+
+    def _erase(self, kept: Kept) -> None:
+        """All up to the event's time is forgotten; what came after it begins anew."""
+        contact = self.contact()
+        record = contact.record
+        sequence = record.sequence if record is not None else contact.sequence
+        revision = record.revision if record is not None else contact.revision
+        identity = record.identity if record is not None else None
+        if max(contact.erased, identity.erased if identity is not None else 0) >= kept.time:
+            return
+        later: list[Kept] = []
+        if record is not None:
+            later = [event for event in contact.reorder() if event.time > kept.time]
+            contact.leave_company()
+            sequence = record.sequence
+            for other in (*(identity.merged if identity is not None else ()),):
+                self._send(other, Gone(other, kept.time))
+        self.holder = Erased(kept.time, sequence, revision)
+        outcome, plan = self.outcome, self.engine.plan
+        outcome.current, outcome.ended, outcome.changed = None, self.name, True
+        said = tell.output(plan, "lifecycle.contact.erased.v1", self.name, kept.time, {"contact": self.name})
+        said.body["recordedtime"] = tell.iso(self.now)
+        self.holder.revision += 1
+        said.body["data"]["current"] = None
+        outcome.outputs.append(said)
+        if later:
+            fresh = self.contact()
+            for event in later:
+                fresh.add(event)
+
+    def gone(self, body: Gone) -> None:
+        """The contact that this id became was erased."""
+        self.name = body.to
+        if isinstance(self.holder, Forward):
+            self.holder = Erased(body.time, self.holder.sequence, self.holder.revision)
+            self.outcome.changed = True
+
+    # The end of the batch.
+
+    def settle(self) -> Outcome:
+        """The batch's outcome. Where the contact ended, what it told before that in this batch is not published."""
+        outcome, holder = self.outcome, self.holder
+        if isinstance(holder, Contact):
+            holder.settle()
+            if outcome.current is not None:
+                outcome.ended = None
+        elif outcome.changed and holder is not None:
+            outcome.state = encoder.encode(holder)
+            outcome.due = holder.used + self.engine.forwarding if isinstance(holder, Forward) else None
+        return outcome
+
+
+def owner_at(claims: list[list[Any]], time: int) -> str:
+    """Whose an id is at a time: the latest claim's not after it; before the first, the first one's."""
+    owner: str = claims[0][3]
+    for claim in claims:
+        if claim[0] <= time:
+            owner = claim[3]
+    return owner

@@ -1,0 +1,155 @@
+"""What keys tell one another about identity and membership: the bodies of internal messages.
+
+They travel in the transactions of whoever sends them, so each arrives once, and in order between two keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from worker.fold.outcome import Message
+from worker.fold.state import Kept
+
+PASSED_MAX = 16  # ids that a forwarded event may have passed through before it is refused as going in a circle
+
+
+class Claim(msgspec.Struct, array_like=True, tag="claim"):
+    """`to` says that `of` is the same contact: the merge event's time, source and id order claims."""
+
+    of: str
+    to: str
+    time: int
+    source: str
+    id: str
+    kind: str  # "merged", or "identified": an anonymous id may be claimed again, event by event
+
+
+class Answer(msgspec.Struct, array_like=True, tag="answer"):
+    """What `of` gives its claimer: nothing, where the claim is refused or there was nothing; else its record."""
+
+    of: str
+    to: str
+    id: str
+    source: str
+    granted: bool
+    base: bytes = b""
+    events: list[Kept] = []
+    horizon: int = 0
+    pending: dict[str, list[Any]] = {}
+    merged: dict[str, list[Any]] = {}
+    passed: list[str] = []
+
+
+class Forwarded(msgspec.Struct, array_like=True, tag="event"):
+    """An event for an id that has gone to another; `event.origin` is that id, `erased`: it is an erasure."""
+
+    to: str
+    event: Kept
+    passed: list[str]
+
+
+class Withdrawn(msgspec.Struct, array_like=True, tag="withdrawn"):
+    """Events of `origin` that belong to another person after all, by id and source."""
+
+    to: str
+    origin: str
+    events: list[list[str]]
+
+
+class Restored(msgspec.Struct, array_like=True, tag="restored"):
+    """A split: the events that were `to`'s own go back to it."""
+
+    of: str
+    to: str
+    events: list[Kept]
+
+
+class Gone(msgspec.Struct, array_like=True, tag="gone"):
+    """The survivor was erased: the forwarding record of `to` goes as well."""
+
+    to: str
+    time: int
+
+
+class Member(msgspec.Struct, array_like=True, tag="member"):
+    """A contact's present stage and status in a company; `stage` -1: it is not (or no longer) one of its contacts."""
+
+    company: str
+    contact: bytes  # the contact's state key
+    sequence: int
+    at: int
+    stage: int
+    statuses: int  # bits of the customer statuses that hold
+    parent: str
+
+
+class Moved(msgspec.Struct, array_like=True, tag="moved"):
+    """How a member's place changed, for the company's counts."""
+
+    company: str
+    at: int
+    stage: int
+    stage_before: int
+    statuses: int
+    statuses_before: int
+    parent: str
+
+
+class Child(msgspec.Struct, array_like=True, tag="child"):
+    """`child` asks `company` to be told of its standing, or (`stays` false) no longer."""
+
+    company: str
+    child: str
+    stays: bool
+    at: int
+
+
+class Standing(msgspec.Struct, array_like=True, tag="standing"):
+    """What an ancestor is by its own contacts, for its child: (company, stage, statuses) of it and those above it."""
+
+    company: str
+    parent: str
+    at: int
+    ancestors: list[list[Any]]
+
+
+Body = Claim | Answer | Forwarded | Withdrawn | Restored | Gone | Member | Moved | Child | Standing
+_encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Body).decode
+
+
+class Keys:
+    """State keys: digests under the deployment's secret, so that neither key nor changelog names anyone.
+
+    Whoever lacks the secret can't tell from a key whether it is a given e-mail's. It must not change while state is
+    kept: under another one every contact would begin anew.
+    """
+
+    def __init__(self, secret: bytes = b"") -> None:
+        self._secret = secret[:64]
+        self.contact = lru_cache(maxsize=65_536)(self._contact)
+
+    def _contact(self, contact: str) -> bytes:
+        return b"c:" + self._digest(contact)
+
+    def company(self, company: str) -> bytes:
+        return b"o:" + self._digest(company)
+
+    def member(self, company: str, contact: bytes) -> bytes:
+        return b"m:" + self._digest(company) + contact[2:]
+
+    def _digest(self, name: str) -> bytes:
+        return hashlib.blake2b(name.encode(), digest_size=16, key=self._secret, person=b"lifecycle-worker").digest()
+
+    def to_contact(self, contact: str, body: Body) -> Message:
+        return Message(self.contact(contact), _encode(body), contact.encode())
+
+    def to_company(self, company: str, body: Body) -> Message:
+        return Message(self.company(company), _encode(body), company.encode())
+
+    def to_member(self, body: Member) -> Message:
+        return Message(self.member(body.company, body.contact), _encode(body), body.company.encode())
