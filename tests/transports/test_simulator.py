@@ -573,7 +573,7 @@ def test_the_simulation_finds_a_worker_that_is_wrong(mistake: str, monkeypatch: 
 
     def wrong(self: Copier) -> None:
         if mistake == "no offsets":
-            monkeypatch.setattr(self.consumer, "committed", lambda wanted, _: dict.fromkeys(wanted, 0), raising=False)
+            monkeypatch.setattr(self.consumer, "committed", lambda wanted, _: dict.fromkeys(wanted, 0))
         elif mistake == "no fencing":
             monkeypatch.setattr(self.consumer._group, "check", lambda _: None)
         try:
@@ -586,20 +586,13 @@ def test_the_simulation_finds_a_worker_that_is_wrong(mistake: str, monkeypatch: 
 
     monkeypatch.setattr(Copier, "_step", wrong)
     wrong_runs = 0
-    for seed in range(60):
-        cluster = copied_or_stuck(seed, Faults.some(0.03))
+    for seed in range(20):
+        cluster = copied(seed, Faults.some(0.03))
         for number in range(4):
             sent = [record.value for record in cluster.records("in") if record.partition == number]
             seen = [record.value for record in cluster.records("out") if record.partition == number]
             wrong_runs += seen != sent
     assert wrong_runs > 0
-
-
-def copied_or_stuck(seed: int, faults: Faults) -> SimulatedCluster:
-    try:
-        return copied(seed, faults)
-    except AssertionError:
-        return cluster_of(faults, seed)
 
 
 def test_the_same_seed_is_the_same_run_to_the_last_record() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartition, TopicSpec
-from worker.transports.errors import Fatal, Fenced, Retriable
+from worker.transports.errors import Fatal, Retriable
+from worker.transports.groups import NOTHING, Membership
 from worker.transports.simulator.faults import SimulatedCrash
-from worker.transports.simulator.groups import NOTHING, Group, Member
+from worker.transports.simulator.groups import SimulatedGroup
 from worker.transports.simulator.process import Process
 from worker.transports.simulator.producer import SimulatedProducer
 
@@ -156,27 +157,21 @@ class SimulatedConsumer(_Reading):
         self, cluster: SimulatedCluster, process: Process, group: str, topics: Sequence[str], instance: str | None
     ) -> None:
         super().__init__(cluster, process)
-        self._group: Group = cluster.group(group)
-        self._topics = topics
-        self._instance = instance
-        self._member: Member | None = None
-        self._generation = -1
-        self._lost = False
+        self._group = cluster.group(group)
+        self._member = Membership(process.name, instance, topics)
         cluster.subscribed.update(dict.fromkeys(topics))
 
-    def membership(self) -> tuple[Group, Member] | None:
-        return None if self._member is None else (self._group, self._member)
+    def membership(self) -> tuple[SimulatedGroup, str] | None:
+        return None if self._member.id is None else (self._group, self._member.id)
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._held
 
     def lost(self) -> bool:
-        lost, self._lost = self._lost, False
-        return lost
+        return self._member.lost()
 
     def group_metadata(self) -> GroupMetadata:
-        member = "" if self._member is None else self._member.id
-        return GroupMetadata(self._group.name, self._generation, member)
+        return self._member.metadata(self._group.name)
 
     def committed(
         self, partitions: Sequence[TopicPartition], timeout_ms: int = REQUEST_MS
@@ -199,49 +194,28 @@ class SimulatedConsumer(_Reading):
         self._positions[partition] = offset if offset != EARLIEST else self._cluster.partition(partition).start
 
     def leave(self) -> None:
-        if not self._closed and not self._process.dead and self._member is not None:
+        if not self._closed and not self._process.dead and self._member.id is not None:
             self._group.remove(self._member.id)
-            self._member = None
+            self._member.end()
         self.close()
 
     def close(self) -> None:
         if self._closed or self._process.dead:
             return
         self._closed = True
-        member = self._member
-        if member is not None and member.instance is None:
-            self._group.remove(member.id)
+        member = self._member.id
+        if member is not None and self._member.instance is None:
+            self._group.remove(member)
         elif member is not None:
             self._process.expire(self._group, member, lambda: True)
-        self._member = None
+        self._member.end()
         self._keep(NOTHING)
 
     def _heartbeat(self) -> None:
-        """What the group has decided becomes visible: evictions, a rebalance to join, a new assignment."""
-        group = self._group
-        group.expire()
-        if self._member is not None and self._member.id not in group.members:
-            self._put_out(self._member)
-        if self._member is None:
-            self._member = group.join(self._process.name, self._instance, self._topics)
-        else:
-            group.poll(self._member, self._held)
-        member = self._member
-        if member.generation != self._generation:
-            self._generation = member.generation
-            gives_up = self._held - member.assigned
-            self._keep(member.assigned)
-            if gives_up:
-                group.gave_up()
-                group.poll(member, self._held)
-
-    def _put_out(self, member: Member) -> None:
-        self._lost = self._lost or bool(self._held)
-        self._member = None
-        self._generation = -1
-        self._keep(NOTHING)
-        if self._group.fenced(member.id, self._instance):
-            raise Fenced(f"group {self._group.name}: another process runs as instance {self._instance}")
+        try:
+            self._group.poll(self._member)
+        finally:
+            self._keep(self._member.held)
 
 
 class SimulatedReader(_Reading):
@@ -297,9 +271,7 @@ class SimulatedAdmin:
 
     def remove_member(self, group: str, instance_id: str) -> None:
         after = self._cluster.enter(self._process, "remove_member", REQUEST_MS)
-        member = self._cluster.group(group).instances.get(instance_id)
-        if member is not None:
-            self._cluster.group(group).remove(member)
+        self._cluster.group(group).remove_instance(instance_id)
         self._cluster.leave(self._process, "remove_member", after)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from worker.transports.errors import Fatal, Retriable
 from worker.transports.simulator.clients import SimulatedTransport
 from worker.transports.simulator.clock import SimulatedClock
 from worker.transports.simulator.faults import Dice, Faults, SimulatedCrash
-from worker.transports.simulator.groups import Group
+from worker.transports.simulator.groups import SimulatedGroup
 from worker.transports.simulator.process import Process
 from worker.transports.simulator.topics import Partition, Topic
 from worker.transports.simulator.transactions import Identity
@@ -42,7 +42,7 @@ class SimulatedCluster:
         self.trace: deque[str] = deque(maxlen=TRACE_MAX)
         self.meanwhile: Callable[[str], None] | None = None
         self.topics: dict[str, Topic] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, SimulatedGroup] = {}
         self.identities: dict[str, Identity] = {}
         self.subscribed: dict[str, None] = {}
         self.session_timeout_ms = session_timeout_ms
@@ -105,9 +105,9 @@ class SimulatedCluster:
             raise Fatal(f"there is no {wanted}", "make the topic, or name another one")
         return topic.partitions[wanted.partition]
 
-    def group(self, name: str) -> Group:
+    def group(self, name: str) -> SimulatedGroup:
         if name not in self.groups:
-            self.groups[name] = Group(name, self.clock, self._counts, self._poll_interval_ms_max)
+            self.groups[name] = SimulatedGroup(name, self.clock, self._counts, self._poll_interval_ms_max)
         return self.groups[name]
 
     def identity(self, name: str) -> Identity:
@@ -162,7 +162,7 @@ class SimulatedCluster:
             return fault
         if fault == "evict":
             for group, member in process.members():
-                group.remove(member.id)
+                group.remove(member)
         elif fault == "stall":
             self._stall(process)
         elif fault == "foreign":

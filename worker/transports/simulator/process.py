@@ -7,13 +7,14 @@ from typing import Protocol
 
 from worker.transports.simulator.clock import SimulatedClock
 from worker.transports.simulator.faults import SimulatedCrash
-from worker.transports.simulator.groups import Group, Member
+from worker.transports.simulator.groups import SimulatedGroup
 
 
 class Belongs(Protocol):
     """A client that may be a member of a group."""
 
-    def membership(self) -> tuple[Group, Member] | None: ...
+    def membership(self) -> tuple[SimulatedGroup, str] | None:
+        """The group and the member's id, None where it is in none."""
 
 
 class Process:
@@ -34,7 +35,7 @@ class Process:
         if self.suspended:
             raise RuntimeError(f"{self.name} is suspended, so it can't call {operation}: resume it first")
 
-    def members(self) -> Iterator[tuple[Group, Member]]:
+    def members(self) -> Iterator[tuple[SimulatedGroup, str]]:
         for consumer in self.consumers:
             membership = consumer.membership()
             if membership is not None:
@@ -60,7 +61,7 @@ class Process:
         for group, member in self.members():
             self.expire(group, member, lambda: (self.dead or self.suspended) and silence == self._silences)
 
-    def expire(self, group: Group, member: Member, silent: Callable[[], bool]) -> None:
+    def expire(self, group: SimulatedGroup, member: str, silent: Callable[[], bool]) -> None:
         """The member is put out after a session without a sign of life. While the cluster is away no session ends."""
 
         def end() -> None:
@@ -69,6 +70,6 @@ class Process:
             if self._away_ms():
                 self._clock.after(self._away_ms() + self._session_timeout_ms, end)
             else:
-                group.remove(member.id)
+                group.remove(member)
 
         self._clock.after(self._session_timeout_ms, end)

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from worker.transports.base import GroupMetadata, Send, TopicPartition
-from worker.transports.errors import CommitUnknown, Fatal, RecordTooLarge, Retriable
+from worker.transports.errors import CommitUnknown, Fatal, Retriable
+from worker.transports.limits import check_size
 from worker.transports.simulator.process import Process
-from worker.transports.simulator.topics import size
 
 if TYPE_CHECKING:
     from worker.transports.simulator.cluster import SimulatedCluster
@@ -41,13 +41,7 @@ class SimulatedProducer:
         with self._failing():
             for send in sends:
                 topic = self._cluster.partition(TopicPartition(send.topic, send.partition)).topic
-                bytes_ = size(send)
-                if bytes_ > topic.size_max:
-                    raise RecordTooLarge(
-                        f"a record of {bytes_} bytes for {send.topic}[{send.partition}], which takes {topic.size_max}",
-                        index=len(self._offsets) + len(self._waiting),
-                        limit=topic.size_max,
-                    )
+                check_size(send, topic.size_max, len(self._offsets) + len(self._waiting))
                 self._waiting.append(send)
 
     def flush(self, timeout_ms: int) -> list[int]:

@@ -7,26 +7,10 @@ from typing import TYPE_CHECKING
 
 from worker.transports.base import Record, Send
 from worker.transports.errors import OffsetOutOfRange
+from worker.transports.limits import DEFAULTS
 
 if TYPE_CHECKING:
     from worker.transports.simulator.transactions import Transaction
-
-DEFAULTS: Mapping[str, str] = {
-    "cleanup.policy": "delete",
-    "delete.retention.ms": "86400000",
-    "max.message.bytes": "1048588",
-    "min.compaction.lag.ms": "0",
-    "retention.bytes": "-1",
-    "retention.ms": "604800000",
-    "segment.ms": "604800000",
-}
-RECORD_OVERHEAD = 70  # bytes: what a batch with one record adds to the record's parts
-
-
-def size(send: Send) -> int:
-    """About what the record takes in the log, in bytes."""
-    headers = sum(len(name) + len(value or b"") + 4 for name, value in send.headers)
-    return RECORD_OVERHEAD + len(send.key or b"") + len(send.value or b"") + headers
 
 
 class Partition:

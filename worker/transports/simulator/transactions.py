@@ -11,7 +11,7 @@ from worker.transports.simulator.clock import SimulatedClock
 from worker.transports.simulator.topics import Partition
 
 if TYPE_CHECKING:
-    from worker.transports.simulator.groups import Group
+    from worker.transports.simulator.groups import SimulatedGroup
 
 
 class Transaction:
@@ -22,13 +22,13 @@ class Transaction:
     def __init__(self, owner: Identity) -> None:
         self.owner = owner
         self.partitions: dict[Partition, None] = {}  # in the order of first use
-        self.offsets: dict[Group, dict[TopicPartition, int]] = {}
+        self.offsets: dict[SimulatedGroup, dict[TopicPartition, int]] = {}
 
     def append(self, partition: Partition, send: Send, timestamp: int) -> int:
         self.partitions[partition] = None
         return partition.append(send, timestamp, self)
 
-    def hold(self, group: Group, offsets: Mapping[TopicPartition, int]) -> None:
+    def hold(self, group: SimulatedGroup, offsets: Mapping[TopicPartition, int]) -> None:
         """The offsets are the group's once the transaction is committed; until its end nobody is told any."""
         self.offsets.setdefault(group, {}).update(offsets)
         for partition in offsets:
@@ -100,7 +100,7 @@ def _marker(transaction: Transaction, partition: Partition, committed: bool) -> 
     return lambda: partition.finish(transaction, committed)
 
 
-def _offsets_marker(transaction: Transaction, group: Group, committed: bool) -> Callable[[], None]:
+def _offsets_marker(transaction: Transaction, group: SimulatedGroup, committed: bool) -> Callable[[], None]:
     def write() -> None:
         for partition, offset in transaction.offsets[group].items():
             group.unstable[partition].discard(transaction)
