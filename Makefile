@@ -101,6 +101,7 @@ lock: | $(VENV_PYTHON) ## Pin dependencies anew, with hashes (ARGS="--upgrade" f
 	$(COMPILE) --constraint requirements/dev.txt --extra confluent --extra http \
 	  --output-file requirements/image.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/core.txt pyproject.toml requirements/build.in
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/build.txt requirements/build.in
 
 .PHONY: clean
 clean: ## Remove what builds and tools left (not .venv)
