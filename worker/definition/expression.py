@@ -140,7 +140,7 @@ def _move(match: re.Match[str], scope: Scope, guard: ast.expr | None) -> ParsedP
     stage, place = match["stage"], match.start("stage")
     if "moves" not in scope.allowed:
         raise ExpressionError(
-            f"`{match['move']}` can't be used {scope.where}: moves come after it", match.start("move"),
+            f"`{match['move']}` can't be used {scope.where}: moves come after all of it", match.start("move"),
             len(match["move"]), "not-allowed",
         )  # fmt: skip
     if stage not in scope.stages:

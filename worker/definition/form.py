@@ -71,18 +71,32 @@ def _findings(document: Document, model: type[BaseModel], errors: list[ErrorDeta
         places.setdefault(_place(document, error, at), []).append(error)
     found: list[Finding] = []
     for place, group in places.items():
+        if _is_told_within(document, errors, group, at):
+            continue
         # A value that may have one of several forms is refused once for each of them.
         telling = [error for error in group if error["type"] not in _EXPECTED]
         if telling:
             found += [document.finding(place, *_told(model, error)) for error in telling]
         else:
             wanted = list(dict.fromkeys(_EXPECTED[error["type"]] for error in group))
+            if "a number" in wanted and "a whole number" in wanted:
+                wanted.remove("a whole number")
             found.append(
                 document.finding(
                     place, "wrong-type", f"there must be {_either(wanted)}, not {_what(group[0]['input'])}"
                 )
             )
     return list(dict.fromkeys(found))[:FINDINGS_MAX]
+
+
+def _is_told_within(document: Document, errors: list[ErrorDetails], group: list[ErrorDetails], at: Steps) -> bool:
+    """Whether the value has the form of one alternative, whose own fault is told: then the others say nothing."""
+    if any(error["type"] not in _EXPECTED for error in group):
+        return False
+    node, _ = document.find((*at, *group[0]["loc"]))
+    return node.items is not None and any(
+        node.start < _place(document, other, at) < node.end for other in errors if other not in group
+    )
 
 
 def _place(document: Document, error: ErrorDetails, at: Steps) -> int:

@@ -67,8 +67,8 @@ class _Places:
         self.in_fit = scope.only(
             *_BEFORE_SCORE, where="in the fit score, which says what a contact is, not what it does"
         )
-        self.in_points = scope.only(*_EVENT, *_BEFORE_SCORE, where="in the score, which comes before status and stage")
-        self.in_event = scope.only(*_EVENT, *_STATE, where="here: moves come after it")
+        self.in_points = scope.only(*_EVENT, *_STATE, where="in the score")
+        self.in_event = scope.only(*_EVENT, *_STATE, where="here")
         self.with_moves = scope.only(*_EVENT, *_STATE, "moves", where="here")
         self.in_state = scope.only(*_STATE, where="here, where only time may have passed")
         self.figure = scope.only(where="in a figure that is the same for every contact")
@@ -99,14 +99,16 @@ class _Places:
     def facts(self) -> Iterator[Place]:
         for name, fact in self.lifecycle.facts.items():
             path: Steps = ("facts", name)
-            yield Place((*path, "from"), fact.from_, "value", self.in_fact)
+            # With `of` a fact is set by some events only: stage, status and score then read as before the event.
+            taken = self.in_fact if fact.of is None and fact.type != "ids" else self.in_event
+            yield Place((*path, "from"), fact.from_, "value", taken)
             for key, patterns in (
                 ("of", fact.of),
                 ("added_by", fact.added_by),
                 ("removed_by", fact.removed_by),
                 ("forget", fact.forget),
             ):
-                yield from self.patterns((*path, key), patterns, self.in_fact)
+                yield from self.patterns((*path, key), patterns, self.in_event)
             for key, text in (("amount", fact.amount), ("currency", fact.currency)):
                 if text is not None:
                     yield Place((*path, key), text, "number" if key == "amount" else "text", self.in_fact)

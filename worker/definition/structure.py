@@ -74,14 +74,15 @@ def _owners(lifecycle: Lifecycle) -> Collection[str]:
 
 def _stages(lifecycle: Lifecycle) -> Iterator[Fault]:
     owners = _owners(lifecycle)
-    reached = {transition.to for transition in lifecycle.transitions if lifecycle.origins(transition)}
+    reached = {transition.to for transition in lifecycle.transitions}
+    all_known = reached <= set(lifecycle.stages)  # else the misspelt one is the fault
     for place, (name, stage) in enumerate(lifecycle.stages.items()):
         path: Steps = ("stages", name)
         if stage.owner.value not in owners:
             yield unknown("owner", stage.owner.value, owners, (*path, "owner"))
         if stage.sla is not None and stage.sla.late not in owners:
             yield unknown("owner", stage.sla.late, owners, (*path, "sla", "late"))
-        if place and name not in reached and not stage.manual:
+        if place and all_known and name not in reached and not stage.manual:
             yield Fault(
                 path, "unreachable-stage",
                 f"nothing leads to '{name}': no transition has `to: {name}`, and it isn't `manual: true`", on_key=True,

@@ -55,3 +55,8 @@ TRAIT_FIELDS: Final[Mapping[str, str]] = MappingProxyType({name: KINDS[kind] for
 
 FIELD_VALUES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(_values())
 """Fields that have a fixed few values with a meaning, over all types that have the field."""
+
+
+def fields_of(event_type: str) -> frozenset[str]:
+    """The known fields of `data` for a type, those that any event may carry among them."""
+    return frozenset(FIELDS.get(event_type, COMMON))

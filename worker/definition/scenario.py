@@ -1,0 +1,257 @@
+"""Scenario files: what happens to a contact, and what has become of it then.
+
+A scenario is read whole: times are worked out, ids given, `until` known. Whether the lifecycle then does what is
+expected is for whoever runs it; whether the names in `expect` are the lifecycle's is told by `unknown_names`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.definition import vocabulary
+from worker.definition.document import Document, read_document
+from worker.definition.errors import DefinitionError, Fault, Finding
+from worker.definition.form import located, validated
+from worker.definition.model import Lifecycle, Text
+from worker.definition.nearest import near_miss
+from worker.definition.structure import unknown
+from worker.definition.syntax import duration_ms
+from worker.instants import parse_instant
+
+CONTACT = "c1"  # whom an event is about that doesn't say
+SOURCE = "/scenario"
+SCENARIOS_MAX = 2_000
+EVENTS_MAX = 5_000  # of one scenario
+
+_RELATIVE = re.compile(r"(\+-|[+-])(\S+)")
+_OWN_KEYS = ("at", "type", "contact", "id", "source", "traits", "data")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ExpectedContact(_Part):
+    """What a contact is expected to have come to; what isn't given isn't looked at."""
+
+    stage: Text | None = None
+    visited: list[Text] | None = None
+    status: Text | None = None
+    qualified: bool | None = None
+    score: int | float | None = None
+    segment: Text | None = None
+    owner: Text | None = None
+    customer_status: Text | None = None
+    sla_breaches: list[Text] | None = None
+
+
+class ExpectedCompany(_Part):
+    """What a company is expected to have come to."""
+
+    stage: Text | None = None
+    customer_status: Text | None = None
+
+
+class Expected(ExpectedContact):
+    """The same of the contact the scenario is about (`c1`), of others by id, of companies, and of dead letters."""
+
+    dead_letters: Annotated[int, Field(ge=0)] | None = None
+    companies: dict[str, ExpectedCompany] = {}
+    contacts: dict[str, ExpectedContact] = {}
+
+
+class _EventForm(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    at: Text
+    type: Text
+    contact: Text = CONTACT
+    id: Text | None = None
+    source: Text = SOURCE
+    traits: dict[str, Any] | None = None
+    data: dict[str, Any] = {}
+
+
+class _ScenarioForm(_Part):
+    name: Text
+    lifecycle: Text
+    events: Annotated[list[_EventForm], Field(min_length=1, max_length=EVENTS_MAX)]
+    until: Text | None = None
+    expect: Expected
+
+
+class Sent(NamedTuple):
+    """One event as it arrives; the fields, in order, are those of `worker.fold.outcome.Event`."""
+
+    time: int
+    type: str
+    id: str
+    source: str
+    subject: str
+    data: dict[str, Any]
+    traits: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One scenario: `sent` in the order of arrival, and `until_ms`, where the clock stands in the end (epoch ms)."""
+
+    name: str
+    lifecycle: str
+    sent: Sequence[Sent]
+    until_ms: int
+    expect: Expected
+    source: str = "<text>"
+    line: int = 1
+    _document: Document | None = field(default=None, repr=False, compare=False)
+    _place: int = field(default=0, repr=False, compare=False)
+
+    def unknown_names(self, lifecycle: Lifecycle) -> list[Finding]:
+        """Names in `expect` that the lifecycle doesn't have: such a scenario could never tell anything."""
+        faults = [
+            fault._replace(path=(self._place, "expect", *fault.path)) for fault in _unknown(self.expect, lifecycle)
+        ]
+        if self._document is not None:
+            return located(self._document, faults)
+        return [Finding(self.source, self.line, 1, fault.code, fault.message) for fault in faults]
+
+
+def read_scenarios(given: Path | str | bytes, source: str | None = None) -> list[Scenario]:
+    """The scenarios of a file (a `Path`) or a text, in its order.
+
+    Raises: DefinitionError with every finding.
+    """
+    document = read_document(given, source)
+    if not document.root.is_list or document.root.items is None:
+        raise DefinitionError(
+            [document.finding(document.root.start, "wrong-type", "a scenario file is a list: `- name: …`")]
+        )
+    if len(document.root.items) > SCENARIOS_MAX:
+        raise DefinitionError([document.finding(0, "too-large", f"more than {SCENARIOS_MAX} scenarios")])
+    scenarios: list[Scenario] = []
+    findings: list[Finding] = []
+    names: dict[str, int] = {}
+    for place in range(len(document.root.items)):
+        try:
+            scenario = _scenario(document, place)
+        except DefinitionError as error:
+            findings += error.findings
+            continue
+        if scenario.name in names:
+            fault = Fault(
+                (place, "name"), "duplicate-name", f"so is the scenario on line {names[scenario.name]} called"
+            )
+            findings += located(document, [fault])
+        names.setdefault(scenario.name, scenario.line)
+        scenarios.append(scenario)
+    if findings:
+        raise DefinitionError(findings)
+    return scenarios
+
+
+def _scenario(document: Document, place: int) -> Scenario:
+    node, _ = document.find((place,))
+    form = validated(document, _ScenarioForm, node.plain(), (place,))
+    faults: list[Fault] = []
+    sent: list[Sent] = []
+    before: int | None = None
+    for number, event in enumerate(form.events):
+        path = (place, "events", number)
+        faults += _misspelt(event, path)
+        try:
+            before = _time(event.at, before, "the first event")
+        except ValueError as error:
+            faults.append(Fault((*path, "at"), "bad-value", str(error)))
+            before = before or 0
+        sent.append(
+            Sent(
+                time=before,
+                type=event.type,
+                id=event.id or str(number + 1),
+                source=event.source,
+                subject=event.contact,
+                data={**(event.model_extra or {}), **event.data},
+                traits=event.traits,
+            )
+        )
+    newest = max(event.time for event in sent)
+    until = newest
+    if form.until is not None:
+        try:
+            until = _time(form.until, newest, "until")
+        except ValueError as error:
+            faults.append(Fault((place, "until"), "bad-value", str(error)))
+        else:
+            if until < newest and not faults:
+                faults.append(Fault((place, "until"), "bad-value", "lies before the newest event"))
+    if faults:
+        raise DefinitionError(located(document, faults))
+    line, _ = document.place(node.start)
+    return Scenario(form.name, form.lifecycle, tuple(sent), until, form.expect, document.source, line, document, place)
+
+
+def _time(text: str, before: int | None, what: str) -> int:
+    """Epoch ms of `+1d`, `-2h` (from `before`) or of an absolute time. Raises: ValueError."""
+    match = _RELATIVE.fullmatch(text)
+    if match is None:
+        try:
+            return parse_instant(text)
+        except ValueError as error:
+            raise ValueError(f"'{text}' is {error}; or +1d, counted from the event before") from None
+    if before is None:
+        raise ValueError(
+            f"'{text}': {what} stands at a time such as 2026-01-05T09:00:00Z, with nothing before it to count from"
+        )
+    step = duration_ms(match[2])
+    return before + (step if match[1] == "+" else -step)
+
+
+def _misspelt(event: _EventForm, path: tuple[str | int, ...]) -> Iterator[Fault]:
+    """A field that is nearly a known one of this type is a slip; one's own field of such a name stands in `data`."""
+    known = {*vocabulary.fields_of(event.type), *_OWN_KEYS}
+    for name in event.model_extra or {}:
+        missed = None if name in known else near_miss(name, known)
+        if missed:
+            yield Fault(
+                (*path, name), "unknown-field",
+                f"'{name}' is no field of {event.type}; did you mean '{missed}'? One of your own stands in `data`",
+                on_key=True,
+            )  # fmt: skip
+    for name in event.data:
+        if name in (event.model_extra or {}):
+            yield Fault((*path, "data", name), "duplicate-key", f"'{name}' stands beside `data` as well", on_key=True)
+
+
+def _unknown(expect: Expected, lifecycle: Lifecycle) -> Iterator[Fault]:
+    yield from _unknown_of(expect, lifecycle, ())
+    for contact, expected in expect.contacts.items():
+        yield from _unknown_of(expected, lifecycle, ("contacts", contact))
+    stages = list(lifecycle.stages)
+    for company, wanted in expect.companies.items():
+        if wanted.stage is not None and wanted.stage not in stages:
+            yield unknown("stage", wanted.stage, stages, ("companies", company, "stage"))
+
+
+def _unknown_of(expect: ExpectedContact, lifecycle: Lifecycle, path: tuple[str | int, ...]) -> Iterator[Fault]:
+    stages = list(lifecycle.stages)
+    statuses = [*lifecycle.statuses.track, *lifecycle.statuses.aside] if lifecycle.statuses else []
+    owners = dict.fromkeys([*lifecycle.owners, *(stage.owner.value for stage in lifecycle.stages.values())])
+    known: Mapping[str, tuple[Sequence[str], str | None]] = {
+        "stage": (stages, expect.stage),
+        "status": (statuses, expect.status),
+        "segment": (list(lifecycle.segments), expect.segment),
+        "owner": (list(owners), expect.owner),
+    }
+    for what, (names, name) in known.items():
+        if name is not None and name not in names:
+            yield unknown(what, name, names, (*path, what))
+    for key, listed in (("visited", expect.visited), ("sla_breaches", expect.sla_breaches)):
+        for number, name in enumerate(listed or ()):
+            if name not in stages:
+                yield unknown("stage", name, stages, (*path, key, number))
