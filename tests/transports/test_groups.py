@@ -72,7 +72,7 @@ class Members(RuleBasedStateMachine):
 
 
 TestMembers = Members.TestCase
-TestMembers.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestMembers.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
 def settled(group: Group, *clients: Membership) -> None:

@@ -586,7 +586,7 @@ def test_the_simulation_finds_a_worker_that_is_wrong(mistake: str, monkeypatch: 
 
     monkeypatch.setattr(Copier, "_step", wrong)
     wrong_runs = 0
-    for seed in range(20):
+    for seed in range(40 if mistake == "no fencing" else 8):
         cluster = copied(seed, Faults.some(0.03))
         for number in range(4):
             sent = [record.value for record in cluster.records("in") if record.partition == number]

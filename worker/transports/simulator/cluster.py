@@ -180,10 +180,9 @@ class SimulatedCluster:
         self._stalled = True
         process.suspend()
         try:
-            if self.meanwhile is None:
-                self.clock.advance(self.dice.up_to(self.dice.faults.stall_ms_max))
-            else:
-                for _ in range(self.dice.up_to(self.dice.faults.stall_turns_max)):
+            for _ in range(self.dice.up_to(self.dice.faults.stall_turns_max)):
+                self.clock.advance(self.dice.up_to(self.dice.faults.stall_turn_ms_max))
+                if self.meanwhile is not None:
                     self.meanwhile(process.name)
         finally:
             self._stalled = False

@@ -29,8 +29,8 @@ class Faults:
     crash: float = 0.0  # the process dies, half of the time before the call's effect, half of the time after it
     crash_step: float = 0.0  # per numbered step of the runtime: the process dies after it
     outage_ms_max: int = 20_000
-    stall_turns_max: int = 60  # how often `meanwhile` is called
-    stall_ms_max: int = 30_000  # how long it lasts where there is no `meanwhile`
+    stall_turns_max: int = 40  # how often `meanwhile` is called; before each time up to `stall_turn_ms_max` pass
+    stall_turn_ms_max: int = 1_000
     foreign_ms_max: int = 5_000
     marker_ms_max: int = 2_000
 
