@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 WORKERS ?= 2
 ARGS ?=
 
-# Stamps carry what was installed: a changed lock or a moved checkout installs again, else nothing is run.
+# A stamp says what the environment holds: a lock that is newer installs again, else nothing is run.
 VENV_PYTHON := $(BIN)/python
 CORE_READY := $(VENV)/.ready-core
 DEV_READY := $(VENV)/.ready-dev

@@ -97,6 +97,15 @@ class Current(Outgoing):
     """Rises with everything published for the contact: of two, the higher one is right."""
 
 
+class Contact(Current):
+    """What the contacts topic holds under a contact's id; nothing once the id is no contact any more."""
+
+    lifecycle: Text
+    """Name of the lifecycle."""
+    contact: Name
+    """The contact's id."""
+
+
 class CausedByEvent(Outgoing):
     """An event did it."""
 
@@ -151,11 +160,18 @@ class Said(Outgoing):
     """`version` of its definition."""
 
 
-class StageChangedData(Said):
-    """A contact entered a stage."""
+class OfContact(Said):
+    """What everything published of a contact says."""
 
     contact: Name
     """The contact's id."""
+    current: Current | None
+    """Where the contact stands after this and all published with it; null where the id is no contact any more."""
+
+
+class StageChangedData(OfContact):
+    """A contact entered a stage."""
+
     from_: Annotated[Text | None, Field(alias="from")]
     """The stage it left; null on entering the first."""
     to: Text
@@ -198,15 +214,11 @@ class StageChangedData(Said):
     """Where it came from."""
     traits: dict[str, Any]
     """The traits that the definition publishes."""
-    current: Current
-    """Where the contact stands after this."""
 
 
-class StatusChangedData(Said):
+class StatusChangedData(OfContact):
     """A contact's status changed."""
 
-    contact: Name
-    """The contact's id."""
     from_: Annotated[Text | None, Field(alias="from")]
     """The status before; null for the first."""
     to: Text | None
@@ -221,15 +233,11 @@ class StatusChangedData(Said):
     """Whether the contact counts as qualified now."""
     suppressed: bool
     """Whether marketing must leave the contact alone."""
-    current: Current
-    """Where the contact stands after this."""
 
 
-class SlaBreachedData(Said):
+class SlaBreachedData(OfContact):
     """A promise on a stage was not kept in time."""
 
-    contact: Name
-    """The contact's id."""
     stage: Text
     """The stage that the contact waited in."""
     visit: Positive
@@ -240,15 +248,11 @@ class SlaBreachedData(Said):
     """When the contact entered the stage."""
     due_at: Instant
     """When the promise ran out: the event's `time`."""
-    current: Current
-    """Where the contact stands."""
 
 
-class SignalData(Said):
+class SignalData(OfContact):
     """Something happened that the definition publishes whatever the stage: a signal, a segment, a warning."""
 
-    contact: Name
-    """The contact's id."""
     signal: Text
     """Id of the signal or the segment; `sla_warning` where a promise is about to run out."""
     action: Literal["occurred", "entered", "left", "warned"]
@@ -267,24 +271,19 @@ class SignalData(Said):
     """On a warning: when the contact entered the stage."""
     due_at: Instant | None = None
     """On a warning: when the promise runs out."""
-    current: Current
-    """Where the contact stands."""
 
 
-class ContactMergedData(Said):
+class ContactMergedData(OfContact):
     """Two contact ids are one person now."""
 
-    contact: Name
-    """The id that goes on."""
     from_: Annotated[Name, Field(alias="from")]
-    """The id that ended."""
+    """The id that ended; `contact` goes on."""
+    cause: Cause
+    """The event that said so."""
 
 
-class ContactErasedData(Said):
+class ContactErasedData(OfContact):
     """Everything kept of a contact was removed: readers remove theirs."""
-
-    contact: Name
-    """The contact's id."""
 
 
 class HygieneFailure(Outgoing):
@@ -298,11 +297,9 @@ class HygieneFailure(Outgoing):
     """What is wrong, in the definition's words."""
 
 
-class HygieneFailedData(Said):
+class HygieneFailedData(OfContact):
     """A contact's record lacks what the definition requires."""
 
-    contact: Name
-    """The contact's id."""
     missing: list[Text]
     """Required fields that are not there."""
     failures: list[HygieneFailure]
@@ -330,6 +327,8 @@ class CompanyChangedData(Said):
     """How many contacts it has."""
     parent: Text | None
     """The company it belongs to."""
+    revision: Positive
+    """Rises with every change of the company: of two, the higher one is right."""
 
 
 class EventOut(Outgoing):
@@ -420,20 +419,16 @@ Restated = Annotated[
 ]
 
 
-class CorrectedData(Said):
+class CorrectedData(OfContact):
     """A late event changed what was published: remove the withdrawn, add the restated, in this order.
 
     Who does so holds the history as if every event had come in order. An id once withdrawn may be restated later.
     """
 
-    contact: Name
-    """The contact's id."""
     withdrawn: list[Name]
     """Ids of earlier events that no longer stand, of any type."""
     restated: list[Restated]
     """Whole events that stand instead."""
-    current: Current | None
-    """Where the contact stands after this; null where the id is no contact any more."""
 
 
 class Corrected(EventOut):

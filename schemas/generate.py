@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 
 from schemas.data_in import DATA
 from schemas.events_in import EventIn, KnownFields, event_in
-from schemas.events_out import EVENTS_OUT, Current
+from schemas.events_out import EVENTS_OUT, Contact
 
 Json = dict[str, Any]
 
@@ -109,7 +109,7 @@ def json_schemas() -> Iterator[tuple[str, Json]]:
     yield "event.json", _document(EventIn, "event.json")
     for event_type, model in EVENTS_OUT.items():
         yield f"{event_type}.json", _document(model, f"{event_type}.json")
-    yield "contact.json", _document(Current, "contact.json")
+    yield "contact.json", _document(Contact, "contact.json")
 
 
 # ------------------------------------------------------------------------------------------------------------ AsyncAPI
@@ -142,7 +142,7 @@ def _summary(model: type[BaseModel]) -> str:
 def asyncapi() -> Json:
     """The AsyncAPI 3 document: what the worker receives and sends, seen from the worker."""
     incoming = {event_type: event_in(event_type) for event_type in DATA} | {"event": EventIn}
-    models: list[type[BaseModel]] = [*incoming.values(), *EVENTS_OUT.values(), Current, KnownFields]
+    models: list[type[BaseModel]] = [*incoming.values(), *EVENTS_OUT.values(), Contact, KnownFields]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], by_alias=True, ref_template="#/components/schemas/{model}"
     )
@@ -161,7 +161,7 @@ def asyncapi() -> Json:
         key = "The subject: the contact's or company's id."
         messages[event_type] = _message(event_type, name_of(out), _summary(out), key, "application/cloudevents+json")
     messages["contact"] = _message(
-        "contact", name_of(Current), "Where one contact stands.", "The contact's id.", "application/json"
+        "contact", name_of(Contact), "Where one contact stands.", "The contact's id.", "application/json"
     )
     messages["dead-letter"] = {
         "name": "dead-letter",
