@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartition, TopicSpec
+from worker.transports.base import GroupMetadata, Record, TopicPartition, TopicSpec
 from worker.transports.errors import Fatal, Retriable
 from worker.transports.groups import NOTHING, Membership
+from worker.transports.positions import Positions
 from worker.transports.simulator.faults import SimulatedCrash
 from worker.transports.simulator.groups import SimulatedGroup
 from worker.transports.simulator.process import Process
@@ -74,15 +75,12 @@ class SimulatedTransport:
 
 
 class _Reading:
-    """Positions, pauses and fetching, as a member and a reader share them."""
+    """Fetching, as a member of a group and a reader share it."""
 
     def __init__(self, cluster: SimulatedCluster, process: Process) -> None:
         self._cluster = cluster
         self._process = process
-        self._held: frozenset[TopicPartition] = NOTHING
-        self._positions: dict[TopicPartition, int] = {}
-        self._paused: set[TopicPartition] = set()
-        self._polls = 0
+        self._positions = Positions()
         self._closed = False
 
     def poll(self, timeout_ms: int, max_records: int) -> list[Record]:
@@ -97,29 +95,20 @@ class _Reading:
         if after == "lost_answer":
             return []
         self._cluster.leave(self._process, "poll", after)
-        for record in records:
-            self._positions[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        self._positions.move(records)
         return records
 
     def position(self, partition: TopicPartition) -> int:
-        if partition not in self._positions:
-            raise LookupError(f"{partition} has no position here")
-        return self._positions[partition]
+        return self._positions.at(partition)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
-        self._paused |= self._held & set(partitions)
+        self._positions.pause(partitions)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
-        self._paused -= set(partitions)
+        self._positions.resume(partitions)
 
     def _heartbeat(self) -> None:
         """Only a member of a group has one."""
-
-    def _keep(self, held: frozenset[TopicPartition]) -> None:
-        """These partitions are held from here on; the others are forgotten with their positions."""
-        self._held = held
-        self._positions = {partition: at for partition, at in self._positions.items() if partition in held}
-        self._paused &= held
 
     def _fetch(self, timeout_ms: int, max_records: int) -> list[Record]:
         """Records from the positions on, waiting for some; positions pass what no reader sees, records aside."""
@@ -136,18 +125,13 @@ class _Reading:
             clock.advance(left if soon is None else min(left, max(1, soon)))
 
     def _look(self, max_records: int) -> list[Record]:
-        self._polls += 1
-        wanted = sorted(partition for partition in self._positions if partition not in self._paused)
-        first = self._polls % len(wanted) if wanted else 0  # no partition may starve the others
         found: list[Record] = []
-        for partition in wanted[first:] + wanted[:first]:
+        for partition, position in self._positions.readable():
             if len(found) >= max_records:
                 break
-            some, position = self._cluster.partition(partition).read(
-                self._positions[partition], max_records - len(found)
-            )
+            some, passed = self._cluster.partition(partition).read(position, max_records - len(found))
             if not some:
-                self._positions[partition] = position
+                self._positions.seek(partition, passed)
             found += some
         return found
 
@@ -165,7 +149,7 @@ class SimulatedConsumer(_Reading):
         return None if self._member.id is None else (self._group, self._member.id)
 
     def assignment(self) -> frozenset[TopicPartition]:
-        return self._held
+        return self._positions.held
 
     def lost(self) -> bool:
         return self._member.lost()
@@ -189,9 +173,7 @@ class SimulatedConsumer(_Reading):
         return {partition: self._group.offsets.get(partition) for partition in partitions}
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
-        if partition not in self._held:
-            raise LookupError(f"{partition} is not assigned here")
-        self._positions[partition] = offset if offset != EARLIEST else self._cluster.partition(partition).start
+        self._positions.seek(partition, self._cluster.resolve(partition, offset))
 
     def leave(self) -> None:
         if not self._closed and not self._process.dead and self._member.id is not None:
@@ -209,24 +191,21 @@ class SimulatedConsumer(_Reading):
         elif member is not None:
             self._process.expire(self._group, member, lambda: True)
         self._member.end()
-        self._keep(NOTHING)
+        self._positions.keep(NOTHING)
 
     def _heartbeat(self) -> None:
         try:
             self._group.poll(self._member)
         finally:
-            self._keep(self._member.held)
+            self._positions.keep(self._member.held)
 
 
 class SimulatedReader(_Reading):
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         self._process.running("assign")
-        self._held = frozenset(positions)
-        self._paused = set()
-        self._positions = {
-            partition: self._cluster.partition(partition).start if offset == EARLIEST else offset
-            for partition, offset in positions.items()
-        }
+        self._positions.assign(
+            {partition: self._cluster.resolve(partition, offset) for partition, offset in positions.items()}
+        )
 
     def close(self) -> None:
         self._closed = True

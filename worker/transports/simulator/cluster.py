@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from worker.transports.base import Record, Send, TopicPartition, TopicSpec
+from worker.transports.base import EARLIEST, Record, Send, TopicPartition, TopicSpec
 from worker.transports.errors import Fatal, Retriable
 from worker.transports.simulator.clients import SimulatedTransport
 from worker.transports.simulator.clock import SimulatedClock
@@ -104,6 +104,11 @@ class SimulatedCluster:
         if topic is None or not 0 <= wanted.partition < len(topic.partitions):
             raise Fatal(f"there is no {wanted}", "make the topic, or name another one")
         return topic.partitions[wanted.partition]
+
+    def resolve(self, wanted: TopicPartition, offset: int) -> int:
+        """The offset that a position names; out of range is found out when it is read."""
+        partition = self.partition(wanted)
+        return partition.start if offset == EARLIEST else offset
 
     def group(self, name: str) -> SimulatedGroup:
         if name not in self.groups:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from worker.transports.base import GroupMetadata, Send, TopicPartition
-from worker.transports.errors import CommitUnknown, Fatal, Retriable
+from worker.transports.errors import CommitUnknown, Retriable
 from worker.transports.limits import check_size
 from worker.transports.simulator.process import Process
+from worker.transports.turns import Turns
 
 if TYPE_CHECKING:
     from worker.transports.simulator.cluster import SimulatedCluster
@@ -23,7 +23,7 @@ class SimulatedProducer:
     def __init__(self, cluster: SimulatedCluster, process: Process, transactional_id: str) -> None:
         self._cluster = cluster
         self._process = process
-        self._state = "ready"  # open, failed, closed
+        self._turns = Turns()
         self._waiting: list[Send] = []
         self._offsets: list[int] = []
         after = cluster.enter(process, "init", INIT_MS)
@@ -32,21 +32,21 @@ class SimulatedProducer:
         cluster.leave(process, "init", after)
 
     def begin(self) -> None:
-        self._expect("ready", "begin")
-        self._state = "open"
-        self._waiting, self._offsets = [], []
+        self._process.running("begin")
+        with self._turns.call("begin", "ready", "open"):
+            self._waiting, self._offsets = [], []
 
     def send(self, sends: Sequence[Send]) -> None:
-        self._expect("open", "send")
-        with self._failing():
+        self._process.running("send")
+        with self._turns.call("send", "open", "open"):
             for send in sends:
                 topic = self._cluster.partition(TopicPartition(send.topic, send.partition)).topic
                 check_size(send, topic.size_max, len(self._offsets) + len(self._waiting))
                 self._waiting.append(send)
 
     def flush(self, timeout_ms: int) -> list[int]:
-        self._expect("open", "flush")
-        with self._failing():
+        self._process.running("flush")
+        with self._turns.call("flush", "open", "open"):
             after = self._cluster.enter(self._process, "flush", timeout_ms)
             self._identity.check(self._epoch)
             dice = self._cluster.dice
@@ -61,8 +61,8 @@ class SimulatedProducer:
         return list(self._offsets)
 
     def send_offsets(self, offsets: Mapping[TopicPartition, int], group: GroupMetadata, timeout_ms: int) -> None:
-        self._expect("open", "send_offsets")
-        with self._failing():
+        self._process.running("send_offsets")
+        with self._turns.call("send_offsets", "open", "open"):
             after = self._cluster.enter(self._process, "send_offsets", timeout_ms)
             self._identity.check(self._epoch)
             of_group = self._cluster.group(group.group)
@@ -71,11 +71,11 @@ class SimulatedProducer:
             self._cluster.leave(self._process, "send_offsets", after)
 
     def commit(self, timeout_ms: int) -> None:
-        self._expect("open", "commit")
         if self._waiting:
             self.flush(timeout_ms)
+        self._process.running("commit")
         dice = self._cluster.dice
-        with self._failing():
+        with self._turns.call("commit", "open", "ready"):
             try:
                 after = self._cluster.enter(self._process, "commit", timeout_ms)
                 if dice.chance(dice.faults.late_commit):
@@ -86,21 +86,19 @@ class SimulatedProducer:
                 self._cluster.leave(self._process, "commit", after)
             except Retriable as error:
                 raise CommitUnknown(str(error)) from error
-        self._state = "ready"
 
     def abort(self, timeout_ms: int) -> None:
-        self._expect("open", "abort")
-        with self._failing():
+        self._process.running("abort")
+        with self._turns.call("abort", "open", "ready"):
             self._waiting = []
             after = self._cluster.enter(self._process, "abort", timeout_ms)
             self._identity.check(self._epoch)
             self._identity.finish(False, self._marker_delay)
             self._cluster.leave(self._process, "abort", after)
-        self._state = "ready"
 
     def close(self) -> None:
         """What is open is left to the coordinator, as by a process that ends."""
-        self._state = "closed"
+        self._turns.state = "closed"
 
     def _write(self) -> None:
         now = self._cluster.clock.wall_ms()
@@ -123,16 +121,3 @@ class SimulatedProducer:
     def _marker_delay(self) -> int:
         dice = self._cluster.dice
         return dice.up_to(dice.faults.marker_ms_max) if dice.chance(dice.faults.slow_markers) else 0
-
-    def _expect(self, state: str, operation: str) -> None:
-        self._process.running(operation)
-        if self._state != state:
-            raise Fatal(f"{operation}: the producer is {self._state}", "close it and ask for a new one after an error")
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._state = "failed"
-            raise
