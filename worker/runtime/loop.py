@@ -33,6 +33,7 @@ from worker.transports.base import Admin, Transport
 from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
 
 FENCED_WINDOW_SECONDS: Final = 60.0
+OUT_OF_RANGE_MAX: Final = 10  # times in a row, each after the committed offsets were found in range
 RECORD_BYTES_MIN: Final = 2_000  # a topic that takes less can't take a dead letter without its value
 
 
@@ -116,10 +117,8 @@ class Worker:
             self._wait(error)
             return False
         except OffsetOutOfRange as error:
-            raise Halt(
-                f"the log no longer holds what was to be read next ({error})",
-                f"run under another --group, which folds {self._settings.input_topic} from its start",
-            ) from error
+            self._look_again(error)
+            return False
         if self._attempts and self._session.committed >= self._calm_after:
             self._log.info("resumed", after_attempts=self._attempts)
             self._attempts = 0
@@ -240,6 +239,22 @@ class Worker:
                 self._log.debug("close-failed", error=str(closing))
         self._calm_after = 0
         self._back_off("fenced", error)
+
+    def _look_again(self, error: OffsetOutOfRange) -> None:
+        """What was to be read next is gone.
+
+        Mostly another worker owns the partition by now, and purged what this one had not heard of being folded; the
+        restore goes on from the committed offsets then, and halts where it is those that are out of range.
+        """
+        if self._attempts >= OUT_OF_RANGE_MAX:
+            raise Halt(
+                f"the log no longer holds what was to be read next ({error})",
+                f"run under another --group, which folds {self._settings.input_topic} from its start",
+            ) from error
+        if self._session is not None:
+            self._session.failed()
+            self._session.doubt()
+        self._back_off("offset-out-of-range", error)
 
     def _learn_limit(self, error: RecordTooLarge) -> None:
         """The topic takes less than it said: folded again, the record is left out for its size."""

@@ -101,7 +101,7 @@ class Session:
         self._producer: Producer | None = None
         self._inbox = Inbox()
         self._messages = Inbox()
-        self._assigned_internal: frozenset[int] = frozenset()
+        self._internal: frozenset[int] | None = None  # partitions that the reader reads, None: to be assigned anew
         self._size = 0  # records in the batch in hand
         self._in_transaction: Work | None = None
         self._timers_left = False
@@ -157,7 +157,7 @@ class Session:
             records = self._consumer.poll(left_ms, limit - len(self._inbox))
             self._inbox.add(records)
         room = limit - len(self._messages)
-        if self._reader is not None and self._assigned_internal and room > 0:
+        if self._reader is not None and self._internal and room > 0:
             self._messages.add(self._reader.poll(0, room))
 
     def _busy(self) -> bool:
@@ -226,6 +226,7 @@ class Session:
         self._messages.drop(numbers)
         self._parts.restorer.drop(suspended)
         self._consumer.pause([held.input for held in suspended])
+        self._internal = None  # they may be live again before the reader is looked at, and must be read again
         for held in suspended:
             held.live = False
             if held not in self._waiting:
@@ -270,9 +271,9 @@ class Session:
     def _assign_internal(self) -> None:
         """The internal topic's partitions are read of those input partitions that are live, and of no others."""
         live = frozenset(number for number, held in self.held.items() if held.live)
-        if live == self._assigned_internal:
+        if live == self._internal:
             return
-        self._assigned_internal = live
+        self._internal = live
         self._messages.clear()  # read again from what is committed
         if self._reader is None:
             self._reader = self._parts.transport.reader()
@@ -416,10 +417,14 @@ class Session:
             self._metrics.transactions_failed += 1
             self._parts.limit.shrink(self._size)  # what was too much for one transaction, its half may pass
             self._discard_producer()
-            self._suspend(list(self.held.values()))
+            self.doubt()
         else:
             self._suspend([held for held in self.held.values() if not held.live])
         return open_
+
+    def doubt(self) -> None:
+        """Nothing held is folded before the log was asked again what is committed."""
+        self._suspend(list(self.held.values()))
 
     def too_large(self, error: RecordTooLarge) -> Send | None:
         """The record of the open transaction that the log refused, None where it can't be told which."""

@@ -31,6 +31,7 @@ from worker.runtime.errors import SettingsError
 PREFIX = "LIFECYCLE_"
 CONFIG = "config"  # names the TOML file; a flag and LIFECYCLE_CONFIG, not itself a setting in that file
 NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")  # what Kafka takes as a topic; our suffixes need the rest of its 249
+HOST = r"[^:/]+(:\d{1,5})?/?|\[[0-9a-fA-F:]+\](:\d{1,5})?/?"
 SECRET = re.compile(r"password|secret|token|jaas|oauth.*config|basic\.auth|ssl[._]key(?!.*(file|location))", re.I)
 SECRET_FILE_BYTES_MAX = 65_536
 
