@@ -20,8 +20,7 @@ ROOMS = [
     {"shipped"},
     {"machine"},
     {"plan"},
-    {"fold", "events"},
-    {"company"},
+    {"fold", "events", "company"},
     {"stores", "transports"},
     {"runtime"},
     {"replay"},
@@ -35,7 +34,7 @@ COMPUTING = {
     "__future__", "abc", "ast", "bisect", "collections", "contextlib", "copy", "dataclasses", "datetime", "decimal",
     "difflib", "enum", "functools", "hashlib", "heapq", "hmac", "io", "itertools", "json", "keyword", "math",
     "operator", "re", "string", "struct", "textwrap", "types", "typing", "unicodedata", "zlib", "zoneinfo",
-    "msgspec", "pydantic", "typing_extensions", "schemas",
+    "msgspec", "pydantic", "pydantic_core", "typing_extensions", "schemas",
 }  # fmt: skip
 EXTRA = {
     "definition": {"importlib", "pathlib", "ruamel"},  # it reads the file; whose text is all it goes by
