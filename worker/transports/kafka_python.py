@@ -32,11 +32,12 @@ from worker.transports.errors import Fatal, Fenced, Retriable, TransportError
 from worker.transports.kafka_python_admin import KafkaPythonAdmin
 from worker.transports.kafka_python_errors import translate
 from worker.transports.kafka_python_producer import LIBRARY, KafkaPythonProducer, discard
-from worker.transports.options import Options, check, servers, typed
+from worker.transports.options import CLIENT_STEM, Options, check, refuse_strangers, servers, typed
 
-CLIENT_ID = "lifecycle-worker-kafka-python"
+CLIENT_ID = CLIENT_STEM + "kafka-python"
 OLDEST = (3, 0, 12)
 CLOSE_MS = 3_000
+METADATA_SECONDS = 2.0
 
 KEPT = {
     "bootstrap_servers": "the address is that of --broker",
@@ -122,12 +123,7 @@ class KafkaPythonTransport:
     def consumer(self, group: str, topics: Sequence[str], instance_id: str | None) -> KafkaPythonConsumer:
         admin = self.admin()
         try:
-            strangers = {client for client in admin.clients(group) if is_other_client(client)}
-            if strangers:
-                raise Fatal(
-                    f"the group {group!r} has members of another client ({', '.join(sorted(strangers))})",
-                    "run all workers of a group with the same --client",
-                )
+            refuse_strangers(group, admin.clients(group), CLIENT_ID)
             client = self._made(KafkaConsumer, JOINING, group_id=group, group_instance_id=instance_id)
         except BaseException:
             admin.close()
@@ -216,8 +212,15 @@ class KafkaPythonConsumer:
         self._paused: set[TheirPartition] = set()
         self._closed = False
         client.subscribe(list(topics), listener=self._notes)
+        # A member that leads before it knows the topics would assign nothing of them to anybody.
+        deadline = time.monotonic() + METADATA_SECONDS
+        while time.monotonic() < deadline and any(
+            client._cluster.partitions_for_topic(each) is None for each in topics
+        ):
+            time.sleep(0.002)
 
     def poll(self, timeout_ms: int, max_records: int) -> list[Record]:
+        self._finish_rejoining()
         try:
             batches = poll(self._client, timeout_ms, max_records)
         except LIBRARY as error:
@@ -303,6 +306,17 @@ class KafkaPythonConsumer:
         now = self._client.group_metadata()
         if now.state == MemberState.STABLE and now.generation_id >= 0 and now != self._metadata.handle:
             self._metadata = GroupMetadata(self._group, now.generation_id, now.member_id, now)
+
+    def _finish_rejoining(self) -> None:
+        """A way out of a trap in the library: a rejoining that it forgot.
+
+        If a poll's time is over while the group is joined, the next poll is to go on with that; it looks whether there
+        still is reason to rejoin. Where the reason was new metadata, joining has just removed it: the assignment is
+        never taken, the heartbeat stays off, nothing is read again (seen: for ever, in 3.0.12).
+        """
+        coordinator = self._client._coordinator
+        if coordinator.rejoining and not coordinator.rejoin_needed:
+            coordinator.request_rejoin()
 
     def _displaced(self) -> bool:
         """Whether a newer worker took this instance's place: the library stops its heartbeat and goes on reading."""
@@ -412,12 +426,6 @@ def close_consumer(client: Any) -> None:
     """Closed, whether the broker hears of it or not: then the member's session ends by itself."""
     with suppress(*LIBRARY, TransportError):
         client.close(autocommit=False, timeout_ms=CLOSE_MS)
-
-
-def is_other_client(client_id: str) -> bool:
-    """Whether this is a worker over another library: their members can't read each other's assignments."""
-    own_stem = CLIENT_ID.removesuffix("kafka-python")
-    return client_id.startswith(own_stem) and client_id != CLIENT_ID
 
 
 class NoSecrets(logging.Filter):

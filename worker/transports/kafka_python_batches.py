@@ -77,7 +77,7 @@ class Packed(NamedTuple):
     """Encoded records of one partition, small enough for one batch; `first` is the place of its first among them."""
 
     first: int
-    count: int
+    record_count: int
     records: bytes
 
 
@@ -125,11 +125,11 @@ class PackedBatch(ProducerBatch):  # type: ignore[misc]
         builder = records._builder
         builder._buffer += packed.records
         builder._first_timestamp = builder._max_timestamp = int(time.time() * 1000)
-        builder._last_offset = packed.count - 1
-        builder._num_records = packed.count
-        records._next_offset = packed.count
+        builder._last_offset = packed.record_count - 1
+        builder._num_records = packed.record_count
+        records._next_offset = packed.record_count
         self.split: list[Any] | None = None
-        self.packed_count = packed.count
+        self.packed_count = packed.record_count
         super().__init__(partition, records)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any
 from worker.transports.errors import Fatal
 
 Options = Mapping[str, Any]
+CLIENT_STEM = "lifecycle-worker-"  # client ids are this and the library's name, unless the options say otherwise
 
 
 def servers(url: str) -> str:
@@ -53,3 +54,13 @@ def typed(value: Any, like: Any) -> Any:
     except (KeyError, ValueError):
         return value  # the client says what it can't take
     return value
+
+
+def refuse_strangers(group: str, members: Collection[str], client_id: str) -> None:
+    """Raises `Fatal` where a group has workers over another library: they can't read each other's assignments."""
+    strangers = sorted(each for each in members if each.startswith(CLIENT_STEM) and each != client_id)
+    if strangers:
+        raise Fatal(
+            f"the group {group!r} has members of another client: {', '.join(strangers)}",
+            "run all workers of a group with the same --client",
+        )

@@ -1,0 +1,204 @@
+"""The transactional producer over confluent-kafka (librdkafka)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+from confluent_kafka import TopicPartition as TheirPartition
+
+from worker.transports.base import GroupMetadata, Send, TopicPartition
+from worker.transports.confluent_errors import kafka_error, translate
+from worker.transports.errors import CommitUnknown, Fatal, Fenced, RecordTooLarge, Retriable, TransportError
+
+LIBRARY = (KafkaException, RuntimeError, BufferError, ValueError, TypeError)
+QUEUE_PATIENCE_SECONDS = 8.0  # for room in the client's own queue; no longer than a record may wait anyway
+
+Reports = list[Any]  # of one partition, in the order of sending: the offset, or the client's error
+
+
+class ConfluentProducer:
+    """One transaction at a time; see `worker.transports.base.Producer`.
+
+    One callback a partition takes the delivery reports of all its records, which come in the order of sending. A
+    failed record makes the client refuse the commit by itself; the reports tell which one it was.
+    """
+
+    def __init__(self, client: Producer, topic_limit: Callable[[str], int | None]) -> None:
+        """Takes over a client whose `init_transactions` has ended. `topic_limit` gives a topic's max.message.bytes."""
+        self._client = client
+        self._topic_limit = topic_limit
+        self._reports: dict[tuple[str, int], tuple[Reports, Callable[[Any, Any], None]]] = {}
+        self._sent: list[Send] = []
+        self._offsets: list[int] | None = []
+        self._broken: TransportError | None = None
+        self._closed = False
+
+    def begin(self) -> None:
+        self._usable()
+        self._reports, self._sent, self._offsets = {}, [], []
+        try:
+            self._client.begin_transaction()
+        except LIBRARY as error:
+            raise self._fail(error, "beginning a transaction") from error
+
+    def send(self, sends: Sequence[Send]) -> None:
+        self._usable()
+        if not sends:
+            return
+        self._offsets = None
+        start = len(self._sent)
+        self._sent.extend(sends)
+        produce = self._client.produce
+        place = 0
+        deadline = time.monotonic() + QUEUE_PATIENCE_SECONDS
+        while place < len(sends):
+            try:
+                for place in range(place, len(sends)):  # noqa: B020 (goes on where a full queue stopped it)
+                    topic, number, key, value, headers = sends[place]
+                    where = (topic, number)
+                    reports = self._reports.get(where) or self._reporting(where)
+                    if headers:
+                        produce(topic, value, key, number, reports[1], headers=list(headers))
+                    else:
+                        produce(topic, value, key, number, reports[1])
+                return
+            except BufferError as error:
+                if time.monotonic() > deadline:
+                    raise self._fail(error, "waiting for room in the client's queue") from error
+                self._client.poll(0.05)
+            except LIBRARY as error:
+                where_text = f"{sends[place].topic}[{sends[place].partition}]"
+                failure = translate(error, f"sending to {where_text}", start + place)
+                self._broken = failure
+                raise failure from error
+
+    def flush(self, timeout_ms: int) -> list[int]:
+        self._usable()
+        if self._offsets is not None:
+            return self._offsets
+        try:
+            left = self._client.flush(timeout_ms / 1000)
+        except LIBRARY as error:
+            raise self._fail(error, f"waiting for {len(self._sent)} records") from error
+        offsets: list[int] = []
+        failures: list[tuple[int, Any]] = []
+        following = {where: iter(reports) for where, (reports, _) in self._reports.items()}
+        for place, send in enumerate(self._sent):
+            report = next(following[send[0], send[1]], None)
+            if isinstance(report, int):
+                offsets.append(report)
+            else:
+                failures.append((place, report))
+        if any(report is not None for _, report in failures):
+            failure = self._blamed([(place, report) for place, report in failures if report is not None])
+            self._broken = failure
+            raise failure
+        if left or failures:
+            raise self._fail(Retriable(f"{len(failures)} records not written within {timeout_ms} ms"), "flushing")
+        self._offsets = offsets
+        return offsets
+
+    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: GroupMetadata, timeout_ms: int) -> None:
+        self._usable()
+        if group.generation < 0 or not group.member:
+            # The broker takes such offsets from anyone: nothing would be fenced.
+            raise self._fail(Fenced(f"not a member of the group {group.group!r}"), "sending offsets")
+        theirs = [TheirPartition(*partition, offset) for partition, offset in offsets.items()]
+        try:
+            self._client.send_offsets_to_transaction(theirs, group.handle, timeout_ms / 1000)
+        except LIBRARY as error:
+            raise self._fail(error, f"sending offsets of the group {group.group!r}") from error
+
+    def commit(self, timeout_ms: int) -> None:
+        started = time.monotonic()
+        self.flush(timeout_ms)
+        left = max(0.001, timeout_ms / 1000 - (time.monotonic() - started))
+        try:
+            self._client.commit_transaction(left)
+        except LIBRARY as error:
+            failure = translate(error, "committing")
+            theirs = kafka_error(error)
+            if isinstance(failure, Retriable) and not (theirs is not None and theirs.txn_requires_abort()):
+                failure = CommitUnknown(str(failure), "the log says whether it happened: read the committed offsets")
+            self._broken = failure
+            raise failure from error
+
+    def abort(self, timeout_ms: int) -> None:
+        self._usable()
+        try:
+            self._client.abort_transaction(timeout_ms / 1000)
+        except LIBRARY as error:
+            raise self._fail(error, "aborting") from error
+        self._reports, self._sent, self._offsets = {}, [], []
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        discard(self._client)
+
+    def _usable(self) -> None:
+        if self._closed:
+            raise Retriable("the producer is closed")
+        if self._broken is not None:
+            raise self._broken
+
+    def _fail(self, error: BaseException, doing: str) -> TransportError:
+        failure = translate(error, doing)
+        self._broken = failure
+        return failure
+
+    def _reporting(self, where: tuple[str, int]) -> tuple[Reports, Callable[[Any, Any], None]]:
+        reports: Reports = []
+        add = reports.append
+
+        def report(error: Any, message: Any) -> None:
+            add(message.offset() if error is None else error)
+
+        self._reports[where] = (reports, report)
+        return self._reports[where]
+
+    def _blamed(self, failures: Sequence[tuple[int, Any]]) -> TransportError:
+        """One error for all: what fenced us, else the record that is too large, else the worst of the others.
+
+        The broker refuses a batch as a whole, so every record in it fails: the largest is the one to blame, unless it
+        would fit by itself. Then it's the batches that are too large for the topic, and no record is at fault.
+        """
+        named = [(place, translate(report, self._where(place), place)) for place, report in failures]
+        for _, failure in named:
+            if isinstance(failure, Fenced):
+                return failure
+        large = [place for place, failure in named if isinstance(failure, RecordTooLarge)]
+        if large:
+            place = max(large, key=lambda each: size(self._sent[each]))
+            limit = self._topic_limit(self._sent[place].topic)
+            if limit is not None and size(self._sent[place]) <= limit:
+                return Fatal(
+                    f"{self._where(place)}: batches are larger than the topic's max.message.bytes={limit}",
+                    f"set batch.size in the [kafka] options below {limit}",
+                )
+            text = f"{self._where(place)}: a record of {size(self._sent[place])} bytes is too large for the topic"
+            return RecordTooLarge(text, place, limit)
+        for _, failure in named:
+            if isinstance(failure, Fatal):
+                return failure
+        return named[0][1]
+
+    def _where(self, place: int) -> str:
+        return f"writing to {self._sent[place].topic}[{self._sent[place].partition}]"
+
+
+def size(send: Send) -> int:
+    """About what a record takes in a batch of its own, in bytes."""
+    return 82 + len(send.key or b"") + len(send.value or b"") + sum(len(n) + len(v or b"") + 4 for n, v in send.headers)
+
+
+def discard(client: Producer) -> None:
+    """Let go of the client at once; an open transaction is left to the next producer of its id to end."""
+    with suppress(*LIBRARY):
+        client.purge()
+        client.flush(0.2)  # the reports of what was purged; else the client would wait for its records at its end
