@@ -88,8 +88,10 @@ def apply_company(plan: Plan, keys: Keys, state: bytes | None, arrivals: Sequenc
             case Child():
                 _adopt(keys, company, body, outcome)
             case Standing() if body.parent == company.parent:
-                company.ancestors = _without_repeats(company, body.ancestors)
-                _tell_children(keys, company, at, outcome)
+                ancestors = _without_repeats(company, body.ancestors)
+                if ancestors != company.ancestors:  # a circle of parents would tell itself for ever
+                    company.ancestors = ancestors
+                    _tell_children(keys, company, at, outcome)
     if company is None or own_before is None:
         return outcome
     _follow_parent(keys, company, at, outcome)

@@ -72,14 +72,13 @@ class Contact:
             created = self.record.state.created if self.record is not None and self.record.state.stage >= 0 else None
             if event.type not in self.plan.creating or (created is not None and event.time >= created):
                 return None
-            return self.add(Kept(event.time, event.type, event.id, event.source, {}), useful=False)
+            return self.add(Kept(event.time, event.type, event.id, event.source, {}, bare=True))
         return self.add(Kept(event.time, event.type, event.id, event.source, *given))
 
-    def add(self, event: Kept, useful: bool = True, lenient: bool = False) -> Refusal | None:
+    def add(self, event: Kept, lenient: bool = False) -> Refusal | None:
         """Put an event with the fields that are kept of it into the history, or say why not.
 
-        `useful`: the definition can do something with it; `lenient`: it counts from the horizon on where it is older
-        (who is whom does not grow stale).
+        `lenient`: it counts from the horizon on where it is older (who is whom does not grow stale).
         """
         record = self.open(event.time)
         if event.time <= self.erased or (record.identity is not None and event.time <= record.identity.erased):
@@ -92,7 +91,7 @@ class Contact:
                 event.true_time = event.time
                 event.time = record.horizon if lenient else max(record.newest, self.now)
             else:
-                return refuse.too_late(event, record.horizon) if useful else None
+                return None if event.bare else refuse.too_late(event, record.horizon)
         if self.knows(event):
             self.outcome.duplicates += 1
             return None
@@ -226,6 +225,24 @@ class Contact:
             self._membership(record)
             outcome.state = encoder.encode(record)
         outcome.due = self.due()
+
+    def conclude(self, clock: int) -> list[Output]:
+        """In place of `settle`, where all of the contact's events are in this batch: its history up to `clock`, in order.
+
+        The record then says where the contact stands, and its company is told; nothing could be folded onto it. Only
+        for a contact of which nothing was known before, and that is nobody else.
+        """
+        record = self.record
+        if record is None:
+            return []
+        if self.late:
+            self.told = tell.Told(self.plan, self.name, self.engine.publish_from)
+            state = step.begin(self.plan)
+            self.run(state, self.opened(), record.fired, self.told)
+            record.state = state
+        self.advance(clock)
+        self._membership(record)
+        return self.told.outputs
 
     def due(self) -> int | None:
         record = self.record

@@ -85,7 +85,7 @@ class Person:
         if given is None:
             if event.type not in self.engine.plan.creating:
                 return None
-            given = {}, None
+            return Kept(event.time, event.type, event.id, event.source, {}, bare=True)
         if isinstance(given, Refusal):
             return given
         return Kept(event.time, event.type, event.id, event.source, *given)
@@ -94,6 +94,7 @@ class Person:
         kept = self._kept(event)
         if kept is None or isinstance(kept, Refusal):
             return kept
+        kept.bare = False
         for name in ("from", "anonymous_id"):
             if name in event.data:
                 kept.data[name] = event.data[name]
@@ -274,16 +275,18 @@ class Person:
             identity.merged[answer.of] = [*claim[:3], whole]
             for other, passed in answer.merged.items():
                 identity.merged[other] = [*passed[:3], whole and bool(passed[3])]
-            identity.pending.update(answer.pending)
+            for other, wanted in answer.pending.items():
+                if other != self.name and other not in identity.merged:
+                    identity.pending[other] = wanted
             identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
             self._take_in(contact, record, answer, identity)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
             deferred, identity.deferred = identity.deferred, []
-            for to, time, source, event, kind in deferred:
-                refusal = self.claim(Claim(self.name, to, time, source, event, kind))
-                if refusal is not None:
-                    return refusal
+            claims = [Claim(self.name, to, time, source, event, kind) for to, time, source, event, kind in deferred]
+            refusals = [refusal for claim in claims if (refusal := self.claim(claim)) is not None]
+            if refusals:
+                return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
         return None
 
     def _done(self, contact: Contact, answer: Answer) -> None:

@@ -61,6 +61,7 @@ class Kept(msgspec.Struct, array_like=True):
     traits: dict[str, Any] | None = None
     origin: str = ""
     true_time: int = 0  # where it was counted as of later than it happened (too late, applied now)
+    bare: bool = False  # the definition can do nothing with it, but it was the first to name the contact
 
 
 class Identity(msgspec.Struct, array_like=True):

@@ -72,6 +72,10 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
     if state.stage < 0:
         state.created = state.status_since = at
         _enter(plan, state, at, 0, None, event, teller)
+    if event.bare:
+        plan.derive(state, at)
+        _walk(plan, state, at, event, 0, teller)
+        return
     if event.traits:
         plan.take_traits(state, event.traits)
     _touch(state, event)

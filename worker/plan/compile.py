@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worker.definition import vocabulary
-from worker.definition.check import scope_of
+from worker.definition.places import scope_of
 from worker.definition.expression import ParsedPattern, parse, parse_pattern
 from worker.definition.model import Lifecycle
 from worker.definition.parameters import duration_ms, fingerprint, parameter_values
-from worker.plan import expressions, support
+from worker.machine import Edge, build, read
+from worker.plan import support
 from worker.plan.calendar import Calendar
 from worker.plan.expressions import Names, event_fields, flips, is_event_only, source, trait_names
 
@@ -31,14 +32,6 @@ NOT_OF_CONTACTS = frozenset({"spend.recorded"})  # subject and key are a campaig
 UTM = ("utm_source", "utm_medium", "utm_campaign")
 
 Guarded = Callable[..., Any]
-
-from typing import NamedTuple
-class Edge(NamedTuple):
-    origin: str
-    target: str
-    transition: int
-def edges_(lifecycle):
-    return [Edge(o, t.to, i) for i, t in enumerate(lifecycle.transitions) for o in lifecycle.origins(t)]
 
 
 @dataclass(frozen=True)
@@ -150,7 +143,7 @@ class _Compiler:
         self.names = self._names()
         self.lines: list[str] = []
         self.types = self._types()
-        self.edges: list[Edge] = edges_(lifecycle)
+        self.edges = read(build(lifecycle))
 
     # What the parts say, parsed.
 
@@ -476,7 +469,7 @@ class _Compiler:
                 lines.append(f"if {added}: add_id(F[{place}], {value}, {amount}, {currency})")
             if removed:
                 lines.append(f"if {removed}: F[{place}].pop(text({value}), None)")
-        elif not self._derived(node):
+        elif fact.of is not None or not self._derived(node):
             found = self.any_of(self._patterns(fact.of), kind) if fact.of is not None else "True"
             if found and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 if node.value.id == "event":
@@ -585,7 +578,9 @@ class _Compiler:
         self.function(f"move_{number}", _ARGUMENTS, [*body, "return -1"])
 
     def _from(self, origin: int) -> list[Edge]:
-        return [edge for edge in self.edges if edge.origin == self.stages[origin]]
+        """The class's ways out of a stage, the first to be tried first."""
+        edges = [edge for edge in self.edges if edge.origin == self.stages[origin]]
+        return sorted(edges, key=lambda edge: edge.order)
 
     def _rest(self, place: int) -> str | None:
         """The guard and the time in the stage that a transition asks for."""

@@ -1,0 +1,87 @@
+"""Companies: the highest stage among their contacts, whatever order contacts, parents and moves arrive in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fold.strategies import CUTS, arrivals, traffic
+from tests.fold.world import HOUR, World, batches, event, plan_of
+
+ACME = {"company_id": "acme"}
+
+
+def test_a_company_has_the_highest_stage_among_its_contacts_and_falls_with_it() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "list.subscribed", "1", "a", ACME), event(0, "form.submitted", "2", "b", ACME, kind="contact")])
+    assert world.companies()["acme"][0] == "sql"
+    world.send([event(HOUR, "contact.updated", "3", "b", {"company_id": "globex"})])
+    assert world.companies()["acme"][0] == "subscriber"
+    assert world.companies()["globex"][0] == "sql"
+
+
+def test_nothing_flows_back_to_contacts() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "list.subscribed", "1", "a", ACME)])
+    world.send([event(HOUR, "deal.won", "2", "b", ACME, deal_id="d", agreement_executed=True)])
+    assert world.companies()["acme"][0] == "customer"
+    assert world.currents["a"]["stage"] == "subscriber"
+
+
+def test_an_erased_contact_leaves_its_company() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "list.subscribed", "1", "a", ACME), event(0, "form.submitted", "2", "b", ACME, kind="contact")])
+    world.send([event(HOUR, "contact.erased", "3", "b")])
+    assert world.companies()["acme"][0] == "subscriber"
+
+
+def test_a_merged_contact_is_counted_once() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "form.submitted", "1", "a", ACME, kind="contact"), event(0, "list.subscribed", "2", "b", ACME)])
+    world.send([event(HOUR, "contact.merged", "3", "b", **{"from": "a"})])
+    assert world.companies()["acme"][0] == "sql"
+    world.send([event(2 * HOUR, "contact.updated", "4", "b", {"company_id": "globex"})])
+    assert world.companies()["acme"] == (None, None)
+
+
+def test_a_company_whose_parent_contracts_is_a_customer_too_but_not_by_a_derived_standing() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "list.subscribed", "1", "a", {"company_id": "child", "parent_company_id": "parent"})])
+    world.send([event(0, "list.subscribed", "2", "b", {"company_id": "parent", "parent_company_id": "top"})])
+    world.send([event(HOUR, "deal.won", "3", "c", {"company_id": "top"}, deal_id="d", agreement_executed=True)])
+    assert {name: stage for name, (stage, _) in world.companies().items()} == dict.fromkeys(
+        ("child", "parent", "top"), "customer"
+    )
+
+
+def test_a_circle_of_parents_ends_at_its_first_repeat() -> None:
+    world = World(plan_of("aspiration"))
+    world.send([event(0, "list.subscribed", "1", "a", {"company_id": "x", "parent_company_id": "y"})])
+    world.send([event(0, "list.subscribed", "2", "b", {"company_id": "y", "parent_company_id": "x"})])
+    world.send([event(HOUR, "deal.won", "3", "b", deal_id="d", agreement_executed=True)])
+    assert world.companies()["x"][0] == "customer"
+
+
+@given(data=st.data())
+def test_any_order_of_arrival_leaves_companies_the_same(data: st.DataObject) -> None:
+    events = data.draw(traffic(contacts=("a", "b", "c")))
+    reference = World(plan_of("aspiration"))
+    for one in events:
+        reference.send([one])
+    world = World(plan_of("aspiration"))
+    when = data.draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    for place, batch in enumerate(batches(data.draw(arrivals(events)), data.draw(CUTS))):
+        world.send(batch, deliver=when[place % len(when)])
+    world.deliver()
+    present = {name: standing for name, standing in world.companies().items() if standing != (None, None)}
+    assert present == {name: standing for name, standing in reference.companies().items() if standing != (None, None)}
+
+
+def test_an_event_costs_a_large_company_no_more_than_a_small_one() -> None:
+    """What is kept under a company's key does not grow with its contacts."""
+    world = World(plan_of("aspiration"))
+    sizes = []
+    for number in range(300):
+        world.send([event(number, "list.subscribed", f"e{number}", f"c{number}", ACME)])
+        sizes.append(len(world.states[world.engine.keys.company("acme")]))
+    assert sizes[-1] <= sizes[5] + 8

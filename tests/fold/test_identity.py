@@ -1,0 +1,182 @@
+"""Merges, anonymous ids, splits and erasure: over several keys, in any order of arrival and of delivery."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fold.strategies import CUTS, arrivals, traffic
+from tests.fold.world import DAY, HOUR, START, World, batches, event, plan_of
+from worker.fold.outcome import Event
+
+PAGE = "page.viewed"
+
+
+def merge(at: int, survivor: str, other: str, identity: str, kind: str = "contact.merged") -> Event:
+    field = "from" if kind == "contact.merged" else "anonymous_id"
+    return event(at, kind, identity, survivor, **{field: other})
+
+
+def run(events: list[Event], cuts: list[int], when: list[bool]) -> World:
+    """The batches, delivering messages after those for which `when` says so, and at the end."""
+    world = World(plan_of("10ex"))
+    for place, batch in enumerate(batches(events, cuts)):
+        world.send(batch, deliver=when[place % len(when)])
+    world.deliver()
+    return world.advance(START + 30 * DAY)
+
+
+@given(data=st.data())
+def test_a_merge_folds_the_union_whatever_arrives_first(data: st.DataObject) -> None:
+    events = data.draw(traffic(contacts=("a", "b", "c")))
+    merges = [merge(data.draw(st.integers(0, 5)) * DAY, *pair, f"m{n}") for n, pair in enumerate([("a", "b"), ("a", "c")])]
+    everything = sorted([*events, *merges], key=lambda one: one.time)
+    reference = run(everything, list(range(1, len(everything))), [True])
+    order = data.draw(arrivals(everything))
+    world = run(order, data.draw(CUTS), data.draw(st.lists(st.booleans(), min_size=1, max_size=4)))
+    assert not world.refused
+    assert world.ids("a") == reference.ids("a")
+    # What the ended ids had published inside the horizon is withdrawn: it stands under the survivor now.
+    assert not world.history("b") and not world.history("c")
+    assert set(world.currents) == {"a"}
+
+
+@given(data=st.data())
+def test_the_survivor_s_history_is_that_of_one_contact_with_all_the_events(data: st.DataObject) -> None:
+    events = data.draw(traffic(contacts=("a", "b")))
+    times = {one.time for one in events}
+    if len(times) < len(events):
+        events = [one._replace(time=one.time + place) for place, one in enumerate(events)]
+    joined = run([*events, merge(5 * DAY + 1, "a", "b", "m")], data.draw(CUTS), [True])
+    alone = run([*(one._replace(subject="a") for one in events)], [], [True])
+    kinds = [(body["type"], body["time"], body["data"].get("to")) for body in joined.history("a")]
+    merged = "lifecycle.contact.merged.v1"
+    assert [kind for kind in kinds if kind[0] != merged] == [
+        (body["type"], body["time"], body["data"].get("to")) for body in alone.history("a")
+    ] or any(one.time > START + 5 * DAY for one in events)
+
+
+def test_of_two_that_claim_each_other_the_earlier_claim_stands() -> None:
+    world = World(plan_of("10ex"))
+    world.send([event(0, "form.submitted", "1", "a"), event(1, "form.submitted", "2", "b")])
+    world.send([merge(HOUR, "a", "b", "m1"), merge(2 * HOUR, "b", "a", "m2")], deliver=False)
+    world.deliver()
+    assert [refusal.reason for refusal in world.refused] == ["merge-refused"]
+    assert set(world.currents) == {"a"}
+    assert not world.history("b")
+
+
+@given(order=st.permutations(["m1", "m2", "m3"]), first=st.booleans())
+def test_a_circle_of_claims_leaves_one_contact(order: list[str], first: bool) -> None:
+    world = World(plan_of("10ex"))
+    claims = {
+        "m1": merge(HOUR, "a", "b", "m1"), "m2": merge(2 * HOUR, "b", "c", "m2"), "m3": merge(3 * HOUR, "c", "a", "m3"),
+    }  # fmt: skip
+    if first:
+        world.send([event(0, "form.submitted", f"f{name}", name) for name in "abc"])
+    for name in order:
+        world.send([claims[name]], deliver=False)
+    world.deliver()
+    assert len(world.currents) == 1
+    assert [refusal.reason for refusal in world.refused] == ["merge-refused"]
+
+
+def test_later_events_of_the_ended_id_reach_the_survivor() -> None:
+    world = World(plan_of("10ex")).send([event(0, PAGE, "1", "a"), event(0, PAGE, "2", "b")])
+    world.send([merge(HOUR, "a", "b", "m")])
+    world.send([event(2 * HOUR, "form.submitted", "3", "b")])
+    assert world.stages("a") == ["prospect", "lead"]
+
+
+def test_a_chain_of_merges_passes_events_on_to_its_end() -> None:
+    world = World(plan_of("10ex")).send([merge(0, "b", "c", "m1")]).send([merge(HOUR, "a", "b", "m2")])
+    world.send([event(2 * HOUR, "form.submitted", "3", "c")])
+    assert world.stages("a") == ["prospect", "lead"]
+    assert set(world.currents) == {"a"}
+
+
+def test_a_repeated_merge_is_nothing() -> None:
+    world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "b"), merge(HOUR, "a", "b", "m")])
+    published = list(world.published)
+    world.send([merge(HOUR, "a", "b", "m")])
+    assert world.published == published
+    assert world.duplicates == 1
+
+
+def test_an_anonymous_id_belongs_to_the_identification_latest_before_each_event() -> None:
+    world = World(plan_of("10ex"))
+    world.send([event(0, PAGE, "1", "x", high_intent=True), event(3 * DAY, "form.submitted", "2", "x")])
+    world.send([merge(DAY, "ann", "x", "i1", "contact.identified")])
+    assert world.stages("ann") == ["prospect", "lead"]
+    world.send([merge(2 * DAY, "bob", "x", "i2", "contact.identified")])
+    # The form came after bob's identification: it is his, and ann's history forgets it.
+    assert world.stages("ann") == ["prospect"]
+    assert world.stages("bob") == ["prospect", "lead"]
+
+
+def test_a_split_gives_both_their_own_histories_back() -> None:
+    world = World(plan_of("10ex"))
+    world.send([event(0, "form.submitted", "1", "a"), event(HOUR, "webinar.attended", "2", "b", {"icp_fit": True})])
+    alone = world.ids("b")
+    world.send([merge(DAY, "a", "b", "m")])
+    assert world.stages("a") == ["prospect", "lead", "mql"]
+    world.send([event(2 * DAY, "contact.split", "s", "a", **{"from": "b"})])
+    assert world.stages("a") == ["prospect", "lead"]
+    assert world.ids("b") == alone
+    assert set(world.currents) == {"a", "b"}
+
+
+def test_a_split_of_what_was_never_merged_is_refused() -> None:
+    world = World(plan_of("10ex")).send([event(0, "contact.split", "s", "a", **{"from": "b"})])
+    assert [refusal.reason for refusal in world.refused] == ["nothing-to-split"]
+
+
+def test_erasure_forgets_what_was_and_drops_it_when_it_comes_again() -> None:
+    first = event(0, "form.submitted", "1", "a", {"email": "ann@example.com"})
+    world = World(plan_of("10ex")).send([first])
+    world.send([event(DAY, "contact.erased", "x", "a")])
+    assert not world.currents
+    assert not any(b"ann@example.com" in state for state in world.states.values())
+    assert not any(b"ann@example.com" in key for key in world.states)
+    published = list(world.published)
+    world.send([first])
+    assert world.published == published
+    assert not world.refused
+
+
+def test_after_an_erasure_a_contact_begins_anew() -> None:
+    world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "a"), event(2 * DAY, PAGE, "2", "a")])
+    world.send([event(DAY, "contact.erased", "x", "a")]).send([event(3 * DAY, "webinar.attended", "3", "a")])
+    said = [body for body in world.history("a") if body["type"] == "lifecycle.contact.erased.v1"]
+    after = world.history("a")[world.history("a").index(said[0]) + 1 :]
+    entered = [body["data"]["to"] for body in after if body["type"] == "lifecycle.stage.changed.v1"]
+    assert entered == ["prospect", "lead"]
+
+
+def test_erasing_a_merged_id_erases_the_survivor() -> None:
+    world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "a"), merge(HOUR, "a", "b", "m")])
+    world.send([event(DAY, "contact.erased", "x", "b")])
+    assert not world.currents
+    # The events that came after do not find the survivor any more: b is a contact of its own again.
+    world.send([event(2 * DAY, "form.submitted", "2", "b")])
+    assert set(world.currents) == {"b"}
+
+
+def test_an_erased_survivor_takes_its_other_ids_along() -> None:
+    world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "a"), merge(HOUR, "a", "b", "m")])
+    world.send([event(DAY, "contact.erased", "x", "a")])
+    assert not any(b'"b"' in state or b"\xa1b" in state for state in world.states.values())
+
+
+def test_merging_does_not_sum_scores_behind_the_horizon() -> None:
+    world = World(plan_of("10ex"))
+    for contact in "ab":
+        world.send([event(0, "form.submitted", f"1{contact}", contact)])
+        world.send([event(30 * DAY, "form.submitted", f"2{contact}", contact)])
+        world.send([event(60 * DAY, PAGE, f"3{contact}", contact, high_intent=True)])
+    scores = [body["data"]["score"]["behaviour"] for body in world.published if "score" in body["data"]]
+    world.send([merge(60 * DAY + HOUR, "a", "b", "m")])
+    world.send([event(61 * DAY, "purchase.confirmed", "4", "a")])
+    last = next(body for body in reversed(world.history("a")) if body["type"] == "lifecycle.stage.changed.v1")
+    assert last["data"]["to"] == "customer"
+    assert last["data"]["score"]["behaviour"] <= max(scores) * 2
