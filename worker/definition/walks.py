@@ -333,11 +333,24 @@ def _compared(node: ast.Compare, known: Mapping[str, Any]) -> bool | None:
             truth = truth if truth is None or isinstance(op, ast.In) else not truth
         else:
             second = right.value if isinstance(right, ast.Constant) else known.get(_term(right), _OPEN)
-            truth = None if _OPEN in (first, second) else _pair(op, first, second)
+            if _OPEN in (first, second):
+                truth = None
+            elif _asks_whether_set(left, right) and isinstance(op, ast.Eq | ast.NotEq):
+                truth = (first is second) == isinstance(op, ast.Eq)
+            else:
+                truth = _pair(op, first, second)
         if truth is False:
             return False
         result = None if truth is None else result
     return result
+
+
+def _asks_whether_set(left: ast.expr, right: ast.expr) -> bool:
+    """`event.fit == none`: whether the field is there at all; false is there."""
+    return any(
+        isinstance(side, ast.Attribute) and isinstance(other, ast.Constant) and other.value is None
+        for side, other in ((left, right), (right, left))
+    )
 
 
 def _equal(left: Any, right: Any) -> bool:

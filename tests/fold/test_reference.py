@@ -1,0 +1,55 @@
+"""The incremental fold held to the plain one: whatever order events arrive in, the published history is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fold.strategies import CLOCKS, CUTS, arrivals, traffic
+from tests.fold.world import DAY, ROOT, START, World, batches, plan_of
+from tests.reference import Entry, history
+from worker.instants import parse_instant
+
+NAMES = sorted(path.stem for path in (ROOT / "statemachine").glob("*.yaml") if "." not in path.stem)
+
+
+def told(world: World, contact: str = "c1") -> list[Entry]:
+    """What a reader of the published events holds, as the reference tells it."""
+    return [entry for body in world.history(contact) for entry in _entries(body)]
+
+
+def _entries(body: dict[str, Any]) -> list[Entry]:
+    at, data = parse_instant(body["time"]), body["data"]
+    match body["type"]:
+        case "lifecycle.stage.changed.v1":
+            return [("stage", at, data["from"], data["to"], data["status"] or "", data["visit"])]
+        case "lifecycle.status.changed.v1":
+            return [("status", at, data["from"], data["to"])]
+        case "lifecycle.sla.breached.v1":
+            return [("breach", at, data["stage"])]
+        case "lifecycle.hygiene.failed.v1":
+            return [("hygiene", at, failure["rule"]) for failure in data["failures"]]
+        case "lifecycle.signal.v1":
+            match data["action"]:
+                case "warned":
+                    return [("warning", at, data["stage"])]
+                case "occurred":
+                    return [("signal", at, data["signal"])]
+                case action:
+                    return [(action, at, data["signal"])]
+    return []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_the_worker_tells_what_a_plain_fold_of_the_sorted_events_tells(name: str, data: st.DataObject) -> None:
+    events = data.draw(traffic())
+    clock = START + 6 * DAY + data.draw(CLOCKS)
+    world = World(plan_of(name))
+    for batch in batches(data.draw(arrivals(events)), data.draw(CUTS)):
+        world.send(batch)
+    world.advance(clock)
+    assert told(world) == history(plan_of(name).lifecycle, events, clock)
