@@ -26,7 +26,9 @@ class UnknownLifecycle(LookupError):
     def __init__(self, given: str, names: list[str]) -> None:
         there = ", ".join(names) or "none"
         guess = suggestion(nearest(given, names))
-        super().__init__(f"no lifecycle or file named '{given}'{guess} (shipped: {there}; or give a path to a YAML file)")
+        super().__init__(
+            f"no lifecycle or file named '{given}'{guess} (shipped: {there}; or give the path of a YAML file)"
+        )
         self.given = given
         self.names = names
 
