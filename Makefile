@@ -88,8 +88,8 @@ kill: $(DEV_READY) ## Kill, stop and wipe workers on a real broker under load, a
 	$(BIN)/python -m pytest -m "slow and broker" $(ARGS)
 
 .PHONY: simulate
-simulate: $(DEV_READY) ## Run the simulator over thousands of seeds, crashing at every step (ARGS="--seeds 1000")
-	$(BIN)/python -m pytest -m "slow and not broker" $(ARGS)
+simulate: $(DEV_READY) ## Run the simulator over thousands of seeds, crashing at every step (ARGS="--seeds 5000")
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not broker" $(if $(findstring --seeds,$(ARGS)),,--seeds 2000) $(ARGS)
 
 # ------------------------------------------------------------------------------------------------------------- upkeep
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header \
