@@ -77,6 +77,7 @@ READING = {
     "fetch.wait.max.ms": 100,
     "fetch.message.max.bytes": 4 << 20,
     "queued.max.messages.kbytes": 64 << 10,
+    "fetch.queue.backoff.ms": 10,  # a second, by default, in which nothing is read after the queue was full
 }
 
 JOINING = {
