@@ -16,7 +16,7 @@ import msgspec
 from worker.fold import tell
 from worker.fold.messages import PASSED_MAX, Child, Keys, Member, Moved, Standing, decode
 from worker.fold.outcome import Event, Outcome, Output
-from worker.plan.compile import Plan
+from worker.plan.plan import Plan
 
 CHILDREN_MAX = 10_000
 
@@ -46,7 +46,7 @@ class Company(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_place = msgspec.msgpack.Decoder(Place).decode
-_decode_company = msgspec.msgpack.Decoder(Company).decode
+decode_company = msgspec.msgpack.Decoder(Company).decode
 
 
 def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes]) -> Outcome:
@@ -70,7 +70,7 @@ def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | byt
 def apply_company(plan: Plan, keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:
     """Changes of its members, children that ask, and what its ancestors are, into a company's counts."""
     outcome = Outcome()
-    company: Company | None = _decode_company(state) if state is not None else None
+    company: Company | None = decode_company(state) if state is not None else None
     own_before: list[int] | None = None
     at = 0
     for arrival in arrivals:
@@ -105,7 +105,7 @@ def apply_company(plan: Plan, keys: Keys, state: bytes | None, arrivals: Sequenc
 
 
 def own(company: Company) -> list[int]:
-    """What a company is by its own contacts alone: the highest stage (-1: no contact) and the statuses held, as bits."""
+    """What a company is by its own contacts: the highest stage (-1: no contact), the statuses held, as bits."""
     highest = max((place for place, count in enumerate(company.stages) if count), default=-1)
     return [highest, sum(1 << place for place, count in enumerate(company.statuses) if count)]
 

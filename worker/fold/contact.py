@@ -1,9 +1,9 @@
 """One contact during one batch: what is accepted, in what order it counts, and what is published of it.
 
 Arrivals that continue the history are folded at once. As soon as one belongs further back, the batch is only put in
-order, and at its end the tail is folded again, once: with the events as they were when the batch began, which gives what
-was published, and with all of them, which gives what should be. From where the two part, the one is withdrawn and the
-other restated.
+order, and at its end the tail is folded again, once: with the events as they were when the batch began, which gives
+what was published, and with all of them, which gives what should be. From where the two part, the one is withdrawn and
+the other restated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from worker.fold.state import (
     encoder,
     mark,
 )
-from worker.plan.compile import TAIL_BYTES, TAIL_EVENTS, Plan
+from worker.plan.plan import TAIL_BYTES, TAIL_EVENTS, Plan
 
 if TYPE_CHECKING:
     from worker.fold.engine import Engine
@@ -227,7 +227,7 @@ class Contact:
         outcome.due = self.due()
 
     def conclude(self, clock: int) -> list[Output]:
-        """In place of `settle`, where all of the contact's events are in this batch: its history up to `clock`, in order.
+        """In place of `settle`, where all of the contact's events are in this batch: its history up to `clock`.
 
         The record then says where the contact stands, and its company is told; nothing could be folded onto it. Only
         for a contact of which nothing was known before, and that is nobody else.
@@ -275,7 +275,7 @@ class Contact:
             self._rebase(record, encoder.encode(state), events, count)
 
     def _behind(self, record: Record, events: list[Kept]) -> int:
-        """How many of the oldest events go into the base: those behind the horizon, and more past the limit in bytes."""
+        """How many of the oldest events go into the base: those behind the horizon, more past the limit in bytes."""
         count = self.folded
         while count < len(events) and events[count].time < record.horizon:
             count += 1
@@ -414,5 +414,3 @@ def mend(plan: Plan, name: str, was: list[Output], now: list[Output], at: int) -
         "restated": [output.body for output in now[same:]],
     }
     return [tell.output(plan, "lifecycle.corrected.v1", name, at, data)]
-
-

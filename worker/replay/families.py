@@ -1,0 +1,72 @@
+"""Contacts that say they are one person: whose events must be folded together, in the order in which they arrived."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from worker.fold.identity import IDENTITY_TYPES, MERGES
+
+# In JSON any letter may be written as an escape: lines that hold one are looked at as well.
+_HINT: Final = re.compile(rb"contact\.[mise]|\\u00", re.ASCII)
+
+
+class _Glance(msgspec.Struct):
+    type: str
+    subject: str
+    data: dict[str, Any] | None = None
+
+
+_glance: Final = msgspec.json.Decoder(_Glance).decode
+
+
+class Families:
+    """Sets of contacts that belong together (union-find). A contact that nothing was said of is alone."""
+
+    def __init__(self, ties: Iterable[tuple[str, str]] = ()) -> None:
+        self._above: dict[str, str] = {}
+        for one, other in ties:
+            self.join(one, other)
+
+    def __bool__(self) -> bool:
+        return bool(self._above)
+
+    def __contains__(self, contact: str) -> bool:
+        return contact in self._above
+
+    def join(self, one: str, other: str) -> None:
+        above = self._above
+        above.setdefault(one, one)
+        above.setdefault(other, other)
+        above[self.head(one)] = self.head(other)
+
+    def head(self, contact: str) -> str:
+        """The same contact for all of a family: its own id where it is alone."""
+        above = self._above
+        while (higher := above.get(contact, contact)) != contact:
+            above[contact] = above[higher]
+            contact = above[contact]
+        return contact
+
+
+def tie(kind: str, subject: str, data: Mapping[str, Any]) -> tuple[str, str]:
+    """The two ids that an event of `IDENTITY_TYPES` ties; an erasure ties an id to itself, for it may reach others."""
+    other = data.get(MERGES.get(kind, "from"))
+    return subject, other if isinstance(other, str) and other else subject
+
+
+def ties(blocks: Iterable[list[bytes]]) -> Iterator[tuple[str, str]]:
+    """The ties in lines that nobody has decoded: what is no event, or no such one, is passed over at little cost."""
+    for lines in blocks:
+        for line in lines:
+            if (b"contact." not in line and b"\\u00" not in line) or _HINT.search(line) is None:
+                continue
+            try:
+                seen = _glance(line)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                continue
+            if seen.type in IDENTITY_TYPES:
+                yield tie(seen.type, seen.subject, seen.data or {})

@@ -1,0 +1,136 @@
+"""Files of JSON Lines read in blocks: plain ones from any byte on, compressed ones from their start."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Final, cast
+
+import zstandard
+
+from worker.events import MAX_VALUE_BYTES
+from worker.replay.records import Format, ReplayError, Source, Span
+
+BLOCK_BYTES: Final = 1 << 20
+LINE_BYTES_MAX: Final = 4 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
+MARK: Final = b"\xef\xbb\xbf"  # a byte order mark, which some editors put first
+
+Progress = Callable[[int], None]
+"""Told how many more bytes of the file have been read."""
+
+
+def format_of(path: Path) -> Format:
+    """By the file's first bytes, whatever its name says."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+    except OSError as error:
+        raise ReplayError(f"{path}: can't be read: {error.strerror}") from None
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head == b"\x28\xb5\x2f\xfd":
+        return "zstd"
+    return "plain"
+
+
+def read_lines(source: Source, span: Span, progress: Progress | None = None) -> Iterator[list[bytes]]:
+    """The span's lines, in blocks, in order; blank lines are among them, so that numbers stay right.
+
+    Raises: ReplayError where the file can't be read or is damaged.
+    """
+    try:
+        with source.path.open("rb") as file:
+            if source.format == "plain":
+                yield from _span(file, span, progress)
+            else:
+                yield from _whole(file, source.format, progress)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ReplayError(f"{source.name}: can't be read to its end: {said}") from None
+
+
+def _span(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[list[bytes]]:
+    if span.start:
+        # The line that was begun before the span belongs to the one before it.
+        file.seek(span.start - 1)
+        _rest_of_line(file)
+    left = span.end - file.tell()
+    carry, first = b"", span.start == 0
+    while left > 0:
+        block = file.read(min(BLOCK_BYTES, left))
+        if not block:
+            break
+        left -= len(block)
+        if progress is not None:
+            progress(len(block))
+        if left <= 0 and not block.endswith(b"\n"):
+            block += _rest_of_line(file)
+        if first:
+            block, first = block.removeprefix(MARK), False
+        lines = _parts(carry, block)
+        carry = lines.pop()
+        yield lines
+    if carry:
+        yield [carry]
+
+
+def _rest_of_line(file: IO[bytes]) -> bytes:
+    """Up to and with the next end of line; of a line that is too long anyway only the beginning is kept."""
+    kept = b""
+    while True:
+        more = file.readline(BLOCK_BYTES)
+        ended = more.endswith(b"\n")
+        if len(kept) < LINE_BYTES_MAX:
+            kept += more
+        if ended or not more:
+            return kept if kept.endswith(b"\n") or not ended else kept + b"\n"
+
+
+def _parts(carry: bytes, block: bytes) -> list[bytes]:
+    lines = block.split(b"\n")
+    if carry:
+        lines[0] = carry[:LINE_BYTES_MAX] + lines[0]
+    if len(lines) == 1 and len(lines[0]) > LINE_BYTES_MAX:
+        lines[0] = lines[0][:LINE_BYTES_MAX]
+    return lines
+
+
+def _whole(file: IO[bytes], form: Format, progress: Progress | None) -> Iterator[list[bytes]]:
+    counted = _Counted(file, progress)
+    opened: IO[bytes]
+    if form == "gzip":
+        opened = cast(IO[bytes], gzip.GzipFile(fileobj=counted))
+    else:
+        reader = zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], counted), read_across_frames=True)
+        opened = cast(IO[bytes], reader)
+    carry, first = b"", True
+    with opened:
+        while block := opened.read(BLOCK_BYTES):
+            if first:
+                block, first = block.removeprefix(MARK), False
+            lines = _parts(carry, block)
+            carry = lines.pop()
+            yield lines
+    if carry:
+        yield [carry]
+
+
+class _Counted(io.RawIOBase):
+    """A file that tells how much of it has been read."""
+
+    def __init__(self, file: IO[bytes], progress: Progress | None) -> None:
+        self.file = file
+        self.progress = progress
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer can't be sliced
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        if self.progress is not None:
+            self.progress(len(data))
+        return len(data)

@@ -1,0 +1,285 @@
+"""Contacts whose events are all at hand: read, grouped by contact, and each contact's history folded in one go.
+
+Most contacts are alone, and are folded in one batch: the same as any other batches of the same events in the same order
+would give, with no correction to publish and no record to write in between. Contacts that are one person (merges,
+identifications, splits, erasures) are folded together, in the order in which their events arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from worker.events import decode
+from worker.fold import tell
+from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.contact import Contact
+from worker.fold.engine import Engine
+from worker.fold.identity import IDENTITY_TYPES
+from worker.fold.messages import Member
+from worker.fold.messages import decode as decode_body
+from worker.fold.outcome import Event, Message, Outcome, Output, Refusal
+from worker.fold.state import Record, decode_entry
+from worker.plan.plan import UTM
+from worker.replay.families import Families, tie
+from worker.replay.records import DeadLetter, position
+from worker.replay.rows import contact_row
+from worker.replay.world import World, in_order
+
+STAGE_CHANGED: Final = "lifecycle.stage.changed.v1"
+WIDTH: Final = 3  # of an arrival in a contact's list: position, event, line
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a replay is done, whatever its input.
+
+    `wall` is the wall clock (epoch ms): what lies ahead of it is refused. `as_of`: what lies after it is left out, and
+    the clock stands there in the end; None: at the newest event. `by_time`: each contact's events by time first.
+    `as_published`: one event at a time, corrections and all, as a worker would publish them.
+    """
+
+    wall: int
+    as_of: int | None = None
+    by_time: bool = False
+    as_published: bool = False
+
+
+class Told(NamedTuple):
+    """A member's place in its company, for companies to be folded afterwards: `at` is the contact's newest event."""
+
+    at: int
+    position: int
+    key: bytes
+    body: bytes
+
+
+class History(NamedTuple):
+    """What became of one contact. `position` is its first event's; `changes` are lines, `row` is one or nothing."""
+
+    position: int
+    changes: bytes
+    row: bytes
+
+
+@dataclass
+class Totals:
+    """Counts over any number of parts."""
+
+    events: int = 0
+    left_out: int = 0
+    contacts: int = 0
+    outputs: int = 0
+    stage_changes: int = 0
+    duplicates: int = 0
+    late: int = 0
+    dead_letters: int = 0
+
+    def add(self, other: Totals) -> None:
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+NEVER: Final = 1 << 62
+
+
+class Part:
+    """Read with `read` as often as there is something to read, then folded once with `fold`.
+
+    `families` are ties between contacts that are known beforehand; others are noticed while reading.
+    """
+
+    def __init__(self, engine: Engine, terms: Terms, families: Families | None = None) -> None:
+        self.engine = engine
+        self.terms = terms
+        self.totals = Totals()
+        self.dead: list[DeadLetter] = []
+        self.told: list[Told] = []
+        self.newest = 0  # time of the newest event that was accepted
+        self._families = families or Families()
+        self._arrived: dict[str, list[Any]] = {}
+        self._begun: dict[str, int] = {}  # from when on a contact is surely there: NEVER where that may change
+        self._encode = msgspec.json.Encoder().encode
+
+    def read(self, source: int, lines: Iterable[bytes], numbers: Iterable[int]) -> None:
+        """Take in lines with their numbers in the source, in the order of arrival."""
+        plan, terms = self.engine.plan, self.terms
+        uses, any_use, creating = plan.uses, plan.uses[""], plan.creating
+        placing = plan.sets_status | {"stage.set"}
+        delicate = placing | IDENTITY_TYPES
+        arrived, begun, families = self._arrived, self._begun, self._families
+        ahead = terms.wall + AHEAD_MS if terms.as_of is None else NEVER
+        last = terms.as_of if terms.as_of is not None else NEVER
+        newest, count = self.newest, 0
+        for number, line in zip(numbers, lines, strict=False):
+            event = decode(None, line)
+            if isinstance(event, Refusal):
+                if line.strip():
+                    count += 1
+                    self._refuse(position(source, number), event, line)
+                continue
+            at, kind, _, sender, contact, data, traits = event
+            if at > last:
+                self.totals.left_out += 1
+                continue
+            count += 1
+            if at > ahead:
+                self._refuse(position(source, number), refuse.ahead(event, terms.wall), line)
+                continue
+            since = begun.get(contact)
+            if kind in delicate:
+                if kind in placing and isinstance(given := accept_fields(plan, event), Refusal):
+                    self._refuse(position(source, number), given, line)
+                    continue
+                if kind in IDENTITY_TYPES:
+                    # An erased contact begins anew with its next event, be that as dull as it may.
+                    for one in (tied := tie(kind, contact, data)):
+                        begun[one] = NEVER
+                    families.join(*tied)
+            elif since is None:
+                if kind in creating:
+                    begun[contact] = NEVER if contact in families else at
+            elif (
+                at >= since
+                and traits is None
+                and not (uses.get(kind) or any_use)(data, kind, sender)
+                and not any(name in data for name in UTM)
+            ):
+                # The definition can do nothing with it, and the contact is there already.
+                if at > newest:
+                    newest = at
+                continue
+            if at > newest:
+                newest = at
+            mine = arrived.get(contact)
+            if mine is None:
+                arrived[contact] = [position(source, number), event, line]
+            else:
+                mine += (position(source, number), event, line)
+        self.newest = newest
+        self.totals.events += count
+
+    def fold(self, clock: int) -> Iterator[History]:
+        """The histories up to `clock` of all contacts that were read, in the order of their first events."""
+        together: dict[str, History] = {}
+        for members in self._members():
+            together.update(self._together(members, clock))
+        arrived = self._arrived
+        for contact in list(arrived):
+            arrivals = arrived.pop(contact)
+            if contact in together:
+                yield together.pop(contact)
+            elif not self.terms.as_published:
+                yield self._alone(contact, arrivals, clock)
+            else:
+                yield from self._together({contact: arrivals}, clock).values()
+
+    def _members(self) -> list[dict[str, list[Any]]]:
+        """The families among those that were read, each with what arrived for its members."""
+        found: dict[str, dict[str, list[Any]]] = {}
+        if self._families:
+            for contact, arrivals in self._arrived.items():
+                if contact in self._families:
+                    found.setdefault(self._families.head(contact), {})[contact] = arrivals
+        return list(found.values())
+
+    def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
+        """One contact's history, in one batch."""
+        events: list[Event] = arrivals[1::WIDTH]
+        if self.terms.by_time:
+            arrivals = _by_time(arrivals)
+            events = arrivals[1::WIDTH]
+        outcome = Outcome()
+        person = Contact(self.engine, contact, None, clock, outcome)
+        for place, event in enumerate(events):
+            refusal = person.arrive(event)
+            if refusal is not None:
+                self._refuse(arrivals[WIDTH * place], refusal, arrivals[WIDTH * place + 2])
+        outputs = person.conclude(clock)
+        first = arrivals[0]
+        self._tell(first, outcome.messages)
+        self.totals.duplicates += outcome.duplicates
+        self.totals.late += outcome.late
+        if person.record is None or person.record.state.stage < 0:
+            return History(first, b"", b"")
+        stands = tell.current(self.engine.plan, person.record.state, 0)
+        recorded = tell.iso(clock)
+        for number, output in enumerate(outputs, 1):
+            output.body["recordedtime"] = recorded
+            output.body["data"]["current"] = {**stands, "revision": number}
+        return self._history(first, contact, outputs, person.record, clock)
+
+    def _together(self, members: dict[str, list[Any]], clock: int) -> dict[str, History]:
+        """The histories of contacts that are one person, or were for a time; of others none is changed by these."""
+        flat = [part for arrivals in members.values() for part in arrivals]
+        order = sorted(range(0, len(flat), WIDTH), key=flat.__getitem__)
+        arrivals = [part for place in order for part in flat[place : place + WIDTH]]
+        if self.terms.by_time:
+            arrivals = _by_time(arrivals)
+        world = World(self.engine, clock, inside=lambda key: key.startswith(b"c:"))
+        for start, end in self._runs(arrivals):
+            for place, refusal in world.arrive(arrivals[start + 1 : end : WIDTH]):
+                at = start + WIDTH * place
+                self._refuse(arrivals[at], refusal, arrivals[at + 2])
+        world.advance(clock)
+        first = min(arrivals[0] for arrivals in members.values())
+        for refusal in world.refused:
+            self._refuse(first, refusal, b"")
+        self._tell(first, world.outgoing)
+        self.totals.duplicates += world.duplicates
+        self.totals.late += world.late
+        held: dict[str, list[Output]] = {contact: [] for contact in members}
+        if self.terms.as_published:
+            for output in world.outputs:
+                held.setdefault(output.key, []).append(output)
+        else:
+            held.update(in_order(world.outputs))
+        records = {entry.name: entry for entry in map(decode_entry, world.states.values()) if isinstance(entry, Record)}
+        return {
+            contact: self._history(
+                members[contact][0] if contact in members else first,
+                contact,
+                held.get(contact, []),
+                records.get(contact),
+                clock,
+            )
+            for contact in {**held, **records}
+        }
+
+    def _runs(self, arrivals: list[Any]) -> Iterator[tuple[int, int]]:
+        """Where each run of one contact's events begins and ends; as published, each event is one."""
+        start = 0
+        for at in range(WIDTH, len(arrivals) + 1, WIDTH):
+            ended = at == len(arrivals) or arrivals[at + 1].subject != arrivals[start + 1].subject
+            if ended or self.terms.as_published:
+                yield start, at
+                start = at
+
+    def _history(self, first: int, contact: str, outputs: list[Output], record: Record | None, clock: int) -> History:
+        encode, totals = self._encode, self.totals
+        totals.outputs += len(outputs)
+        totals.stage_changes += sum(1 for output in outputs if output.body["type"] == STAGE_CHANGED)
+        changes = b"".join([encode(output.body) + b"\n" for output in outputs])
+        if record is None or record.state.stage < 0:
+            return History(first, changes, b"")
+        totals.contacts += 1
+        return History(first, changes, encode(contact_row(self.engine.plan, contact, record.state, clock)) + b"\n")
+
+    def _tell(self, first: int, messages: list[Message]) -> None:
+        for message in messages:
+            body = decode_body(message.body)
+            assert isinstance(body, Member), "contacts tell others of their own family, or a company"
+            self.told.append(Told(body.at, first, message.key, message.body))
+
+    def _refuse(self, at: int, refusal: Refusal, line: bytes) -> None:
+        self.dead.append(DeadLetter(at, refusal, line))
+        self.totals.dead_letters += 1
+
+
+def _by_time(arrivals: list[Any]) -> list[Any]:
+    """The same arrivals, the older events first; equal times in the order of arrival."""
+    order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
+    return [part for place in order for part in arrivals[place : place + WIDTH]]

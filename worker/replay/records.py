@@ -1,0 +1,62 @@
+"""Where a replay's events come from, and what stands for one of them before it is read: a line and its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+from worker.fold.outcome import Refusal
+
+Format = Literal["plain", "gzip", "zstd"]
+
+SOURCES_MAX: Final = 4_000
+NUMBER_BITS: Final = 52
+
+
+class ReplayError(Exception):
+    """The replay can't be done: what, where, and what to do about it, in one line."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of JSON Lines. `name` is what people call it; `origin` says where a line came from before it was here."""
+
+    path: Path
+    name: str
+    format: Format = "plain"
+    origin: Callable[[int], str] | None = None
+
+    def place(self, number: int) -> str:
+        """What to write of line `number`, counted from 1."""
+        return self.origin(number) if self.origin is not None else f"{self.name}:{number}"
+
+
+class Span(NamedTuple):
+    """Bytes of a source, from the first line that begins at or after `start` up to the one that ends at or after `end`.
+
+    Files that are compressed are read whole: `end` is their size, for the progress only.
+    """
+
+    source: int
+    start: int
+    end: int
+
+
+class DeadLetter(NamedTuple):
+    """A record that was not accepted. `position` orders them as they were read, see `position`."""
+
+    position: int
+    refusal: Refusal
+    record: bytes
+
+
+def position(source: int, number: int) -> int:
+    """One number for a line's place among all lines of all sources, in the order of reading."""
+    return source << NUMBER_BITS | number
+
+
+def place_of(sources: Sequence[Source], at: int) -> str:
+    """The place that `position` stands for, for people."""
+    return sources[at >> NUMBER_BITS].place(at & (1 << NUMBER_BITS) - 1)
