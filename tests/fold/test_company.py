@@ -7,13 +7,19 @@ from hypothesis import strategies as st
 
 from tests.fold.strategies import CUTS, arrivals, traffic
 from tests.fold.world import HOUR, World, batches, event, plan_of
+from worker.fold.outcome import Event
 
 ACME = {"company_id": "acme"}
 
 
+def form(identity: str, contact: str) -> Event:
+    """A question about the product: an SQL in this lifecycle."""
+    return event(0, "form.submitted", identity, contact, ACME, kind="contact")
+
+
 def test_a_company_has_the_highest_stage_among_its_contacts_and_falls_with_it() -> None:
     world = World(plan_of("aspiration"))
-    world.send([event(0, "list.subscribed", "1", "a", ACME), event(0, "form.submitted", "2", "b", ACME, kind="contact")])
+    world.send([event(0, "list.subscribed", "1", "a", ACME), form("2", "b")])
     assert world.companies()["acme"][0] == "sql"
     world.send([event(HOUR, "contact.updated", "3", "b", {"company_id": "globex"})])
     assert world.companies()["acme"][0] == "subscriber"
@@ -30,14 +36,14 @@ def test_nothing_flows_back_to_contacts() -> None:
 
 def test_an_erased_contact_leaves_its_company() -> None:
     world = World(plan_of("aspiration"))
-    world.send([event(0, "list.subscribed", "1", "a", ACME), event(0, "form.submitted", "2", "b", ACME, kind="contact")])
+    world.send([event(0, "list.subscribed", "1", "a", ACME), form("2", "b")])
     world.send([event(HOUR, "contact.erased", "3", "b")])
     assert world.companies()["acme"][0] == "subscriber"
 
 
 def test_a_merged_contact_is_counted_once() -> None:
     world = World(plan_of("aspiration"))
-    world.send([event(0, "form.submitted", "1", "a", ACME, kind="contact"), event(0, "list.subscribed", "2", "b", ACME)])
+    world.send([form("1", "a"), event(0, "list.subscribed", "2", "b", ACME)])
     world.send([event(HOUR, "contact.merged", "3", "b", **{"from": "a"})])
     assert world.companies()["acme"][0] == "sql"
     world.send([event(2 * HOUR, "contact.updated", "4", "b", {"company_id": "globex"})])

@@ -29,7 +29,9 @@ def run(events: list[Event], cuts: list[int], when: list[bool]) -> World:
 @given(data=st.data())
 def test_a_merge_folds_the_union_whatever_arrives_first(data: st.DataObject) -> None:
     events = data.draw(traffic(contacts=("a", "b", "c")))
-    merges = [merge(data.draw(st.integers(0, 5)) * DAY, *pair, f"m{n}") for n, pair in enumerate([("a", "b"), ("a", "c")])]
+    merges = [
+        merge(data.draw(st.integers(0, 5)) * DAY, *pair, f"m{n}") for n, pair in enumerate([("a", "b"), ("a", "c")])
+    ]
     everything = sorted([*events, *merges], key=lambda one: one.time)
     reference = run(everything, list(range(1, len(everything))), [True])
     order = data.draw(arrivals(everything))

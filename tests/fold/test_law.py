@@ -1,4 +1,4 @@
-"""The law: a contact's history is a function of its accepted events, the definition and the clock, and of nothing else."""
+"""The law: a contact's history is a function of its accepted events, the definition and the clock, of nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def same(world: World, reference: World, contact: str = "c1") -> None:
     assert shown == [(body["type"], body["time"], body["data"].get("to")) for body in theirs]
     assert world.ids(contact) == reference.ids(contact)
     left = {key: world.currents.get(contact, {}).get(key) for key in ("stage", "status", "qualified", "entered_at")}
-    right = {key: reference.currents.get(contact, {}).get(key) for key in ("stage", "status", "qualified", "entered_at")}
+    right = {
+        key: reference.currents.get(contact, {}).get(key) for key in ("stage", "status", "qualified", "entered_at")
+    }
     assert left == right
 
 

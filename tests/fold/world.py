@@ -1,4 +1,4 @@
-"""A world of one engine: events in, in any order and any batches; the published stream and what it leaves a reader with."""
+"""A world of one engine: events in, in any order and batches; the published stream, and what a reader holds of it."""
 
 from __future__ import annotations
 

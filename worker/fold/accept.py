@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from worker.fold.outcome import Event, Refusal
+from worker.fold.state import Kept
 from worker.fold.tell import iso
-from worker.plan.compile import ECHO, UTM, Plan
+from worker.plan.plan import ECHO, UTM, Plan
 
 AHEAD_MS = 300_000
 
 
-class refuse:  # noqa: N801 - a namespace of sentences, read as `refuse.too_late(...)`
+class refuse:
     """The refusals of the fold: each a fixed reason and a sentence that says what, where and what to do."""
 
     @staticmethod
@@ -23,7 +24,7 @@ class refuse:  # noqa: N801 - a namespace of sentences, read as `refuse.too_late
         )
 
     @staticmethod
-    def too_late(event: Event, horizon: int) -> Refusal:
+    def too_late(event: Event | Kept, horizon: int) -> Refusal:
         return Refusal(
             "too-late",
             f"event {event.id!r} of {iso(event.time)} lies before {iso(horizon)}, up to where this contact's history"
@@ -77,7 +78,8 @@ def accept_fields(plan: Plan, event: Event) -> tuple[dict[str, Any], dict[str, A
 
 
 def _placed(plan: Plan, event: Event, traits: dict[str, Any] | None) -> tuple[dict[str, Any], Any] | Refusal:
-    data = {name: event.data[name] for name in ("stage", "status", "reason", "by") if name in event.data}
+    names: tuple[str, ...] = ("stage", "status", "reason", "by")
+    data = {name: event.data[name] for name in names if name in event.data}
     stage, status = data.get("stage"), data.get("status")
     if stage is not None and stage not in plan.stages:
         return refuse.unknown_stage(event, stage)

@@ -11,7 +11,7 @@ from worker.fold.identity import Person
 from worker.fold.messages import Keys
 from worker.fold.outcome import Event, Outcome, Refusal
 from worker.fold.state import Forward, State, decode_entry
-from worker.plan.compile import Plan
+from worker.plan.plan import Plan
 
 GRACE_MS = 60_000
 PROMISE_GRACE_MS = 900_000

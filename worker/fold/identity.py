@@ -152,7 +152,9 @@ class Person:
         claimed = other in identity.merged or other in identity.pending
         kind, claim = kept.type.removeprefix("contact."), [kept.time, kept.source, kept.id]
         # Until the other id's record is there, the event says that a merge is wanted, not that it is done.
-        wanted = Kept(kept.time, kept.type, kept.id, kept.source, {**kept.data, "wanted": True}, kept.traits, kept.origin)
+        wanted = Kept(
+            kept.time, kept.type, kept.id, kept.source, {**kept.data, "wanted": True}, kept.traits, kept.origin
+        )
         if claimed:
             wanted.data.pop("from", None)
         before = self.outcome.duplicates

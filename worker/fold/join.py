@@ -8,7 +8,7 @@ visits are the survivor's, with one more where the other stood higher.
 from __future__ import annotations
 
 from worker.fold.state import VISITS_KEPT, State
-from worker.plan.compile import Plan
+from worker.plan.plan import Plan
 from worker.plan.support import COUNT_CAP
 
 

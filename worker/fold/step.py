@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from worker.fold.state import VISITS_KEPT, Kept, Promise, State
-from worker.plan.compile import SETBACK, UTM, Move, Plan
+from worker.plan.plan import SETBACK, UTM, Move, Plan
 from worker.plan.support import hit
 
 WALK_LIMIT = 64  # passes of event-less moves in one event; cycles are refused at load, this bounds what is left
@@ -191,9 +191,7 @@ def _place(plan: Plan, state: State, event: Kept, signals: int, teller: Teller |
     return _enter(plan, state, event.time, target, None, event, teller) if target != state.stage else 0
 
 
-def _enter(
-    plan: Plan, state: State, at: int, target: int, move: Move | None, why: Any, teller: Teller | None
-) -> int:
+def _enter(plan: Plan, state: State, at: int, target: int, move: Move | None, why: Any, teller: Teller | None) -> int:
     """Leave the stage for another, whatever led to it; the signals that this set off."""
     left, since = state.stage, state.entered
     signals = 0

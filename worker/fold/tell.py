@@ -14,10 +14,10 @@ import msgspec
 
 from worker.fold.outcome import Output
 from worker.fold.state import Kept, State
-from worker.plan.compile import Move, Plan
+from worker.plan.plan import Move, Plan
 
 _canonical = msgspec.json.Encoder(order="deterministic").encode
-_EPOCH = dt.datetime(1970, 1, 1)
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - written with a Z of our own; an aware one prints +00:00
 
 
 def iso(at: int) -> str:

@@ -1,5 +1,6 @@
 """The transition plan: a lifecycle compiled to small Python functions."""
 
-from worker.plan.compile import Plan, compile_plan
+from worker.plan.compile import compile_plan
+from worker.plan.plan import Plan
 
 __all__ = ["Plan", "compile_plan"]

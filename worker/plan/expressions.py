@@ -314,7 +314,7 @@ class Flip:
 
 
 def flips(node: ast.expr, names: Names, both: bool) -> list[Flip]:
-    """When time alone could make the expanded guard hold (with `both`: hold or cease to hold), while nothing happens."""
+    """When time alone could make the expanded guard hold, or with `both` hold or cease to hold."""
     found: list[Flip] = []
     _flips(node, names, True, both, found)
     return found
@@ -346,7 +346,8 @@ _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.Gt: ast.L
 
 
 def _compare_flips(node: ast.Compare, names: Names, positive: bool, both: bool, found: list[Flip]) -> None:
-    left, op, right = node.left, type(node.ops[0]), node.comparators[0]
+    left, right = node.left, node.comparators[0]
+    op: type[ast.cmpop] = type(node.ops[0])
     if is_timed(right):
         left, right, op = right, left, _TURNED.get(op, op)
     bound = source(right, names)

@@ -43,7 +43,7 @@ def behaviour(value: float, at: int, now: int, half_life: float | None) -> float
     """The score `value` of the time `at`, as it stands at `now`: halved every `half_life` ms."""
     if not value or half_life is None or now <= at:
         return value
-    return value * 0.5 ** ((now - at) / half_life)
+    return value * math.pow(0.5, (now - at) / half_life)
 
 
 def number(value: Any) -> float:

@@ -1,0 +1,394 @@
+"""The source of a plan's functions, generated from a lifecycle's meaning, and run.
+
+Everything generated is made of expressions that an allow-list has checked and of the fixed words below; `worker.plan.
+expressions` says what the short names in it stand for.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import math
+import re
+from typing import Any
+
+from worker.definition.model import Implied
+from worker.plan import support
+from worker.plan.expressions import flips, is_event_only, source
+from worker.plan.meaning import Meaning
+
+_ARGUMENTS = "s, e, t, h, y, z"
+_LOCALS = ["S = s.signals", "F = s.facts", "x = s.traits"]
+PER_TYPE = ("uses", "applies", "status", "move", "meets")
+
+
+class Generator:
+    """Writes the functions of one plan; `run` gives them by name."""
+
+    def __init__(self, meaning: Meaning) -> None:
+        self.meaning = meaning
+        self.lines: list[str] = []
+        self.kinds = ["", *meaning.types]
+
+    @property
+    def source(self) -> str:
+        return "\n".join(self.lines)
+
+    def generate(self) -> None:
+        """All of the plan's functions: those per event type are numbered as `kinds`."""
+        self._fit()
+        for number, kind in enumerate(self.kinds):
+            self._uses(number, kind)
+            self._applies(number, kind)
+            self._statuses_for(number, kind)
+            self._moves_for(number, kind)
+            self._meets(number, kind)
+        self._onward()
+        self._marks()
+        self._traits()
+        self._derive()
+        self._due()
+        self._stages()
+        self._moves()
+        self._predicates()
+
+    def function(self, name: str, arguments: str, body: list[str], inner: bool = True) -> None:
+        self.lines.append(f"def {name}({arguments}):")
+        self.lines += [f"    {line}" for line in (_LOCALS if inner else []) + body]
+        self.lines.append("")
+
+    # The plan, part by part.
+
+    def run(self) -> dict[str, Any]:
+        space: dict[str, Any] = {name: getattr(support, name) for name in dir(support) if not name.startswith("_")}
+        space |= {"STAGES": self.meaning.stages, "STATUSES": self.meaning.statuses, "ceil": math.ceil}
+        space["R"] = [re.compile(pattern).fullmatch for pattern in self.meaning.names.patterns]
+        name = f"<plan of {self.meaning.lifecycle.lifecycle}>"
+        exec(compile(self.source, name, "exec"), space)
+        return space
+
+    def _fit(self) -> None:
+        fit = self.meaning.lifecycle.score.fit
+        parts = [
+            f"({self.meaning.text(figure)} if {self.meaning.text(guard)} else 0)"
+            for guard, figure in fit.points.items()
+        ]
+        total = f"min({self.meaning.text(fit.cap)}, {' + '.join(parts)})" if parts else "0"
+        self.function("fit", "s", ["e = {}; h = 0; t = s.at; y = z = ''", f"return {total}"])
+        half_life = self.meaning.names.half_life
+        self.function(
+            "behaviour_at", "s, t", [f"return behaviour(s.behaviour, s.behaviour_at, t, {half_life!r})"], inner=False
+        )
+
+    def _uses(self, number: int, kind: str) -> None:
+        """Could an event of this type do anything, by what it carries alone (traits and attribution apart)?"""
+        tests = [f"{name!r} in e" for name in sorted(self.meaning.free_fields())]
+        for pattern in self.meaning.all_patterns():
+            if pattern.kind != "type" or pattern.name != kind or self.meaning.only_ignores(pattern):
+                continue
+            guard = None if pattern.guard is None else self.meaning.names.expand(pattern.guard)
+            tests.append("True" if guard is None or not is_event_only(guard) else source(guard, self.meaning.names))
+        ignored = self.meaning.any_of(self.meaning.patterns(self.meaning.lifecycle.ignore), kind)
+        body = [f"if ignores_{number}(e, y, z): return False"] if ignored else []
+        if ignored:
+            self.function(f"ignores_{number}", "e, y, z", ["t = 0", f"return bool({ignored})"], inner=False)
+        body.append("return True" if "True" in tests else f"return bool({' or '.join(tests) or 'False'})")
+        self.function(f"uses_{number}", "e, y, z", ["t = 0", *body], inner=False)
+
+    def _applies(self, number: int, kind: str) -> None:
+        body = ["h = 0"]
+        for sort, name in self.meaning.order():
+            body += self._fact(name, kind) if sort == "fact" else self._signal(name, kind)
+        body += self._points(kind)
+        body.append("return h")
+        self.function(f"applies_{number}", "s, e, t, y, z", body)
+
+    def _fact(self, name: str, kind: str) -> list[str]:
+        fact, place = self.meaning.lifecycle.facts[name], self.meaning.names.facts[name][0]
+        node = self.meaning.parse(fact.from_)
+        lines: list[str] = []
+        if fact.type == "ids":
+            added = self.meaning.any_of(self.meaning.patterns(fact.added_by or []), kind)
+            removed = self.meaning.any_of(self.meaning.patterns(fact.removed_by or []), kind)
+            value = source(self.meaning.names.expand(node), self.meaning.names)
+            if added:
+                amount = self.meaning.text(fact.amount) if fact.amount else "None"
+                currency = self.meaning.text(fact.currency) if fact.currency else "None"
+                lines.append(f"if {added}: add_id(F[{place}], {value}, {amount}, {currency})")
+            if removed:
+                lines.append(f"if {removed}: F[{place}].pop(text({value}), None)")
+        elif fact.of is not None or not self.meaning.derived(node):
+            found = self.meaning.any_of(self.meaning.patterns(fact.of), kind) if fact.of is not None else "True"
+            if found and isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                if node.value.id == "event":
+                    read = {"type": "y", "ce_source": "z", "time": "t"}.get(node.attr, f"e.get({node.attr!r})")
+                    lines += [f"v = {read}"]
+                    lines += [f"if v is not None and ({found}): F[{place}] = as_{fact.type}(v, F[{place}])"]
+                elif fact.of is not None:
+                    lines += [f"if {found}: F[{place}] = as_{fact.type}(x.get({node.attr!r}), F[{place}])"]
+            elif found:
+                lines.append(f"if {found}: F[{place}] = as_{fact.type}({self.meaning.guard(node)}, F[{place}])")
+        if fact.forget:
+            forgotten = self.meaning.any_of(self.meaning.patterns(fact.forget), kind)
+            if forgotten:
+                lines.append(f"if {forgotten}: F[{place}] = {_EMPTY_SOURCE[fact.type]}")
+        return lines
+
+    def _signal(self, name: str, kind: str) -> list[str]:
+        code = self.meaning.any_of(self.meaning.signal_patterns[name], kind)
+        if code is None:
+            return []
+        place = self.meaning.place[name]
+        keep = self.meaning.lifecycle.signals[name].keep if name in self.meaning.names.windows else 0
+        hit = f"h |= {1 << place}; S[{place}] = hit(S[{place}], t, s.order, {keep})"
+        return [hit] if code == "True" else [f"if {code}:", f"    {hit}"]
+
+    def _points(self, kind: str) -> list[str]:
+        score = self.meaning.lifecycle.score
+        lines: list[str] = []
+        for text, figure in score.behaviour.points.items():
+            code = self.meaning.happens(self.meaning.patterns([text])[0], kind)
+            if code is not None:
+                points = self.meaning.text(figure)
+                lines.append(f"p += number({points})" if code == "True" else f"if {code}: p += number({points})")
+        if lines:
+            ignored = f"if not ({self.meaning.text(score.ignore)}):" if score.ignore else "if True:"
+            grow = f"s.behaviour = min({self.meaning.text(score.behaviour.cap)}, max(0, behaviour_at(s, t) + p))"
+            lines = ["p = 0", ignored, *(f"    {line}" for line in lines), f"    if p: {grow}; s.behaviour_at = t"]
+        forgotten = self.meaning.any_of(self.meaning.patterns(score.forget or []), kind)
+        if forgotten:
+            lines.append(f"if {forgotten}: s.behaviour = 0; s.behaviour_at = t")
+        return lines
+
+    def _statuses_for(self, number: int, kind: str) -> None:
+        statuses = self.meaning.lifecycle.statuses
+        body = ["now = s.status"]
+        if statuses is None:
+            self.function(f"status_{number}", _ARGUMENTS, ["return -1"], inner=False)
+            return
+        setter = self.meaning.any_of(self.meaning.patterns(statuses.set_by), kind)
+        if setter:
+            body.append(f"if ({setter}) and e.get('status') in PLACES: return PLACES[e['status']]")
+        track = len(statuses.track)
+        body += ["best = -1"]
+        asides: list[str] = []
+        for name, rule in statuses.implied_by.items():
+            code = self.meaning.any_of(self.meaning.patterns(rule.any), kind)
+            if code is None:
+                continue
+            place = self.meaning.statuses.index(name)
+            if place >= track:
+                asides.append(f"if (now < {track}{' or True' if rule.from_aside else ''}) and ({code}): return {place}")
+            else:
+                free = "" if rule.from_aside else f"now < {track} and "
+                right = f"(now >= {track} or {place} > now)" if rule.from_aside else f"{place} > now"
+                body.append(f"if {free}{right} and {place} > best and ({code}): best = {place}")
+        reopened: list[str] = []
+        for reopen in statuses.reopen:
+            code = self.meaning.any_of(self.meaning.patterns(reopen.by), kind)
+            if code is None:
+                continue
+            places = [self.meaning.statuses.index(name) for name in (reopen.from_ or statuses.aside)]
+            when = f" and ({self.meaning.text(reopen.when)})" if reopen.when else ""
+            reopened.append(f"if now in {tuple(places)!r} and ({code}){when}:")
+            reopened.append(f"    best = {self.meaning.statuses.index(reopen.to)}")
+            for name, rule in statuses.implied_by.items():
+                code, place = (
+                    self.meaning.any_of(self.meaning.patterns(rule.any), kind),
+                    self.meaning.statuses.index(name),
+                )
+                if code is not None and place < track:
+                    reopened.append(f"    if {place} > best and ({code}): best = {place}")
+            # An implied aside other than the present one may be what the event implies (a reply "later").
+            for name, rule in statuses.implied_by.items():
+                code, place = (
+                    self.meaning.any_of(self.meaning.patterns(rule.any), kind),
+                    self.meaning.statuses.index(name),
+                )
+                if code is not None and place >= track:
+                    reopened.append(f"    if now != {place} and ({code}): best = {place}")
+            reopened.append("    return best")
+        self.function(f"status_{number}", _ARGUMENTS, [*body, *reopened, *asides, "return best"])
+
+    def _implies(self, rule: Implied, kind: str) -> str | None:
+        return self.meaning.any_of(self.meaning.patterns(rule.any), kind)
+
+    def _moves_for(self, number: int, kind: str) -> None:
+        body = ["a = s.stage"]
+        for origin in range(len(self.meaning.stages)):
+            tests: list[str] = []
+            for edge in self.meaning.ways_out(origin):
+                transition = self.meaning.lifecycle.transitions[edge.transition]
+                if transition.event is None:
+                    continue
+                code = self.meaning.any_of(self.meaning.patterns(transition.event), kind)
+                if code is not None:
+                    tests.append(
+                        f"    if {self._and(code, self.meaning.rest(edge.transition))}: return {edge.transition}"
+                    )
+            if tests:
+                body += [f"if a == {origin}:", *dict.fromkeys(tests), "    return -1"]
+        self.function(f"move_{number}", _ARGUMENTS, [*body, "return -1"])
+
+    @staticmethod
+    def _and(left: str, right: str | None) -> str:
+        return f"({left})" if right is None else f"({left}) and {right}"
+
+    def _onward(self) -> None:
+        body = ["a = s.stage"]
+        for origin in range(len(self.meaning.stages)):
+            tests = [
+                f"    if {self.meaning.rest(edge.transition)}: return {edge.transition}"
+                for edge in self.meaning.ways_out(origin)
+                if self.meaning.lifecycle.transitions[edge.transition].event is None
+            ]
+            if tests:
+                body += [f"if a == {origin}:", *dict.fromkeys(tests), "    return -1"]
+        self.function("onward", _ARGUMENTS, [*body, "return -1"])
+
+    def _meets(self, number: int, kind: str) -> None:
+        body = ["a = s.stage"]
+        for place, stage in enumerate(self.meaning.lifecycle.stages.values()):
+            code = self.meaning.any_of(self.meaning.patterns(stage.sla.met_by), kind) if stage.sla else None
+            if code is not None:
+                body.append(f"if a == {place}: return {code}")
+        self.function(f"meets_{number}", _ARGUMENTS, [*body, "return False"])
+
+    def _marks(self) -> None:
+        body = ["m = 0"]
+        body += [
+            f"if {self.meaning.text(guard)}: m |= {1 << place}"
+            for place, guard in enumerate(self.meaning.flag_guards())
+        ]
+        self.function("marks", _ARGUMENTS, [*body, "return m"])
+
+    def _traits(self) -> None:
+        body = ["x = s.traits; F = s.facts", "for name in TRAITS:", "    if name in given: x[name] = given[name]"]
+        for name, fact in self.meaning.lifecycle.facts.items():
+            node = self.meaning.parse(fact.from_)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "traits":
+                place = self.meaning.names.facts[name][0]
+                if fact.of is None and fact.type != "ids":
+                    body.append(
+                        f"if {node.attr!r} in given: F[{place}] = as_{fact.type}(given[{node.attr!r}], F[{place}])"
+                    )
+        self.function("take_traits", "s, given", body, inner=False)
+        self.lines.append(f"TRAITS = {tuple(sorted(self.meaning.kept_traits()))!r}")
+        self.lines.append(f"PLACES = { {name: place for place, name in enumerate(self.meaning.statuses)}!r}")
+        self.lines.append("")
+
+    def _derive(self) -> None:
+        body = ["e = {}; h = 0; y = z = ''"]
+        for sort, name in self.meaning.order():
+            if sort != "fact":
+                continue
+            fact = self.meaning.lifecycle.facts[name]
+            node = self.meaning.parse(fact.from_)
+            if fact.type != "ids" and fact.of is None and self.meaning.derived(node):
+                place = self.meaning.names.facts[name][0]
+                body.append(f"F[{place}] = as_{fact.type}({self.meaning.guard(node)}, F[{place}])")
+        self.function("derive", "s, t", body)
+
+    def _due(self) -> None:
+        body = ["e = {}; h = 0; t = a = s.at; y = z = ''", "b = 0"]
+        seen: set[tuple[int | None, str]] = set()
+
+        def consider(code: str, stage: int | None) -> None:
+            if (stage, code) in seen or (None, code) in seen:
+                return
+            seen.add((stage, code))
+            test = "" if stage is None else f"s.stage == {stage} and "
+            body.append(f"if {test}a < (v := {code}) and (not b or v < b): b = v")
+
+        for guard in self.meaning.flag_guards():
+            for flip in flips(self.meaning.names.expand(self.meaning.parse(guard)), self.meaning.names, both=True):
+                consider(flip.code, None)
+        for origin in range(len(self.meaning.stages)):
+            for edge in self.meaning.ways_out(origin):
+                transition = self.meaning.lifecycle.transitions[edge.transition]
+                if transition.event is not None:
+                    continue
+                if transition.after:
+                    consider(f"s.entered + ceil({self.meaning.text(transition.after)})", origin)
+                if transition.when:
+                    for flip in flips(
+                        self.meaning.names.expand(self.meaning.parse(transition.when)), self.meaning.names, both=False
+                    ):
+                        consider(flip.code, origin)
+        self.function("due", "s", [*body, "return b"])
+
+    def _stages(self) -> None:
+        for place, stage in enumerate(self.meaning.lifecycle.stages.values()):
+            if stage.sla:
+                self.function(f"within_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.within)}"])
+                if stage.sla.warn_after:
+                    self.function(f"warns_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.warn_after)}"])
+                if stage.sla.unless:
+                    self.function(f"unless_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.unless)}"])
+            for word in ("entering", "leaving"):
+                self._status_of_move(word, place)
+
+    def _status_of_move(self, word: str, place: int) -> None:
+        """Statuses that follow from entering or leaving a stage: like implied ones, only to the right."""
+        statuses = self.meaning.lifecycle.statuses
+        tests: list[str] = []
+        for name, rule in (statuses.implied_by if statuses else {}).items():
+            for pattern in self.meaning.patterns(rule.any):
+                if pattern.kind != word or pattern.name != self.meaning.stages[place]:
+                    continue
+                target, track = self.meaning.statuses.index(name), len(statuses.track) if statuses else 1
+                right = f"{target} > s.status" if target < track else "True"
+                free = f"(s.status < {track} and {right})"
+                if rule.from_aside:
+                    free = f"(s.status >= {track} or {right})"
+                guard = "" if pattern.guard is None else f" and {self.meaning.guard(pattern.guard)}"
+                tests.append(f"if {free}{guard}: return {target}")
+        if tests:
+            self.function(f"{word}_{place}", _ARGUMENTS, [*tests, "return -1"])
+
+    def _moves(self) -> None:
+        for place, transition in enumerate(self.meaning.lifecycle.transitions):
+            when = self.meaning.parse(transition.when) if transition.when else None
+            parts = [f"{in_words(part)!r}: bool({self.meaning.guard(part)})" for part in _conjuncts(when)]
+            self.function(f"guards_{place}", _ARGUMENTS, ["return {" + ", ".join(parts) + "}"])
+            if transition.reason:
+                self.function(f"reason_{place}", _ARGUMENTS, [f"return text({self.meaning.text(transition.reason)})"])
+
+    def _predicates(self) -> None:
+        statuses, company = self.meaning.lifecycle.statuses, self.meaning.lifecycle.company
+        empty = "e = {}; h = 0; y = z = ''"
+        for name, given in (
+            ("disqualified", statuses.disqualify if statuses else None),
+            ("suppressed", statuses.suppress if statuses else None),
+        ):
+            self.function(name, "s, t", [empty, f"return bool({self.meaning.text(given) if given else 'False'})"])
+        if "fit" in self.meaning.lifecycle.conditions:
+            self.function("fits", "s, t", [empty, f"return bool({self.meaning.text('fit')})"])
+        for number, guard in enumerate(company.statuses.values() if company else ()):
+            self.function(f"company_{number}", "s, t", [empty, f"return bool({self.meaning.text(guard)})"])
+
+
+_EMPTY_SOURCE = {"boolean": "False", "number": "0", "text": "''", "time": "0", "ids": "{}"}
+
+
+def _conjuncts(guard: ast.expr | None) -> list[ast.expr]:
+    """The conditions that a guard joins by `and`."""
+    if guard is None:
+        return []
+    return guard.values if isinstance(guard, ast.BoolOp) and isinstance(guard.op, ast.And) else [guard]
+
+
+class _Words(ast.NodeTransformer):
+    """Durations as a person writes them."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if node.kind == "duration" and isinstance(node.value, int | float):
+            for unit, ms in (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
+                if node.value and node.value % ms == 0:
+                    return ast.Name(id=f"{node.value // ms:g}{unit}")
+        return node
+
+
+def in_words(node: ast.expr) -> str:
+    """The expression as it may stand in the file."""
+    return ast.unparse(_Words().visit(copy.deepcopy(node)))
