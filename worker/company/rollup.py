@@ -27,6 +27,7 @@ class Place(msgspec.Struct, array_like=True):
     sequence: int
     stage: int
     statuses: int
+    parent: str = ""
 
 
 class Company(msgspec.Struct, array_like=True):
@@ -57,9 +58,11 @@ def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | byt
         body = decode(arrival) if isinstance(arrival, bytes) else None
         if not isinstance(body, Member) or body.sequence <= place.sequence:
             continue
-        moved = Moved(body.company, body.at, body.stage, place.stage, body.statuses, place.statuses, body.parent)
+        moved = Moved(
+            body.company, body.at, body.stage, place.stage, body.statuses, place.statuses, body.parent, place.parent
+        )  # fmt: skip
         outcome.messages.append(keys.to_company(body.company, moved))
-        place = Place(body.sequence, body.stage, body.statuses)
+        place = Place(body.sequence, body.stage, body.statuses, body.parent)
         outcome.changed = True
     if outcome.changed:
         # A contact that left keeps its sequence here: what it told before may still be on its way.
@@ -131,17 +134,17 @@ def _count(company: Company, moved: Moved) -> None:
             counts[place] += by
     for place in range(len(company.statuses)):
         company.statuses[place] += (moved.statuses >> place & 1) - (moved.statuses_before >> place & 1)
-    if moved.stage < 0:
-        return
-    if moved.parent:
-        company.parents = {moved.parent: moved.at}  # the newest that a contact named
+    for parent, by in ((moved.parent_before, -1), (moved.parent, 1)):
+        if parent:
+            company.parents[parent] = company.parents.get(parent, 0) + by
+            if not company.parents[parent]:
+                del company.parents[parent]
 
 
 def _follow_parent(keys: Keys, company: Company, at: int, outcome: Outcome) -> None:
-    """Ask the parent that the contacts name to be told of its standing; the one before it no longer."""
-    wanted = next(iter(company.parents), "") if any(company.stages) else ""
-    if wanted == company.name:
-        wanted = ""
+    """Ask the parent that most contacts name to be told of its standing; the one before it no longer."""
+    named = [(-count, parent) for parent, count in company.parents.items() if parent != company.name]
+    wanted = min(named)[1] if named else ""
     if wanted == company.parent:
         return
     if company.parent:

@@ -97,6 +97,7 @@ class Moved(msgspec.Struct, array_like=True, tag="moved"):
     statuses: int
     statuses_before: int
     parent: str
+    parent_before: str
 
 
 class Child(msgspec.Struct, array_like=True, tag="child"):

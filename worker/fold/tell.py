@@ -6,7 +6,6 @@ same history gives the same ids on any run.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from typing import Any
 
@@ -14,15 +13,12 @@ import msgspec
 
 from worker.fold.outcome import Output
 from worker.fold.state import Kept, State
+from worker.instants import format_instant as iso
 from worker.plan.plan import Move, Plan
 
+__all__ = ["Told", "cause", "current", "digest", "iso", "output", "qualified", "score"]
+
 _canonical = msgspec.json.Encoder(order="deterministic").encode
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - written with a Z of our own; an aware one prints +00:00
-
-
-def iso(at: int) -> str:
-    """Epoch milliseconds as ISO 8601 in UTC, always with three digits of a second."""
-    return (_EPOCH + dt.timedelta(milliseconds=at)).isoformat(timespec="milliseconds") + "Z"
 
 
 def digest(plan: Plan, kind: str, subject: str, time: str, data: dict[str, Any]) -> str:

@@ -338,8 +338,8 @@ def _flips(node: ast.AST, names: Names, positive: bool, both: bool, found: list[
             if code is not None and (both or not positive):
                 found.append(Flip(code))
         case ast.AST() if is_timed(node):
-            for part in ast.iter_child_nodes(node):
-                _flips(part, names, True, True, found)
+            for child in ast.iter_child_nodes(node):
+                _flips(child, names, True, True, found)
 
 
 _TURNED: dict[type[ast.cmpop], type[ast.cmpop]] = {ast.Lt: ast.Gt, ast.Gt: ast.Lt, ast.LtE: ast.GtE, ast.GtE: ast.LtE}
