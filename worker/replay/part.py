@@ -7,8 +7,9 @@ identifications, splits, erasures) are folded together, in the order in which th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -76,7 +77,12 @@ class Totals:
     stage_changes: int = 0
     duplicates: int = 0
     late: int = 0
-    dead_letters: int = 0
+    stages: Counter[str] = field(default_factory=Counter)  # contacts, by where they stand
+    reasons: Counter[str] = field(default_factory=Counter)  # dead letters
+
+    @property
+    def dead_letters(self) -> int:
+        return self.reasons.total()
 
     def add(self, other: Totals) -> None:
         for name in self.__dataclass_fields__:
@@ -266,6 +272,7 @@ class Part:
         if record is None or record.state.stage < 0:
             return History(first, changes, b"")
         totals.contacts += 1
+        totals.stages[self.engine.plan.stages[record.state.stage]] += 1
         return History(first, changes, encode(contact_row(self.engine.plan, contact, record.state, clock)) + b"\n")
 
     def _tell(self, first: int, messages: list[Message]) -> None:
@@ -276,7 +283,7 @@ class Part:
 
     def _refuse(self, at: int, refusal: Refusal, line: bytes) -> None:
         self.dead.append(DeadLetter(at, refusal, line))
-        self.totals.dead_letters += 1
+        self.totals.reasons[refusal.reason] += 1
 
 
 def _by_time(arrivals: list[Any]) -> list[Any]:

@@ -38,7 +38,7 @@ def _call(task: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 class Pool(Generic[Setting]):
-    """Runs tasks `task(setting, report, *arguments)`; each process makes its own setting, once, by `make(*arguments)`."""
+    """Runs tasks `task(setting, report, *arguments)`; each process makes its setting, once, by `make(*arguments)`."""
 
     def __init__(self, processes: int, report: Report | None, make: Callable[..., Setting], *arguments: Any) -> None:
         self._processes = processes

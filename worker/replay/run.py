@@ -62,11 +62,13 @@ def replay(
             if results is not None:
                 results.contact(history)
         changes, rows = fold_companies(job.engine(), folded.told, folded.clock)
-        before = [(letter.position, encode_line(dead_row(job.sources, letter))) for letter in refused]
         totals = folded.totals
         totals.outputs += len(changes)
+        before = []
+        for letter in refused:
+            before.append((letter.position, encode_line(dead_row(job.sources, letter))))
+            totals.reasons[letter.refusal.reason] += 1
         totals.events += len(before)
-        totals.dead_letters += len(before)
         if results is not None:
             results.companies(changes, rows)
             results.dead(before, folded.dead_rows())
