@@ -78,7 +78,7 @@ class LifecycleMachine(StateMachine):
     lifecycle: Lifecycle
 
     def prepare_event(self, event: str | None, model: Subject) -> dict[str, Any]:
-        model.prepare(None if event is None else type_of(str(event)))
+        model.prepare(None if event is None or event == "__initial__" else type_of(str(event)))
         return {}
 
 
