@@ -1,4 +1,4 @@
-"""Fixtures: `broker`, shared by a whole run, and `own_broker`, which a test may stop, hang or kill.
+"""Fixtures: `broker`, shared by a whole run; `own_broker` and `module_broker`, which tests may stop, hang or kill.
 
 Without Java or Maven these tests are skipped, with what is missing as the reason. Where CI=true they fail instead:
 there, a missing broker is a fault of the machine that nobody would read about otherwise.
@@ -50,6 +50,16 @@ def broker(request: pytest.FixtureRequest, broker_address: str) -> str:
 def own_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """A broker for this test alone, started; it is always one of our own."""
     assert request.node.get_closest_marker("broker"), "a test that uses a broker is marked `broker`"
+    broker = begin(Broker())
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="module")
+def module_broker() -> Iterator[Broker]:
+    """A broker for the tests of one module, which may stop, hang or kill it and leave it running."""
     broker = begin(Broker())
     try:
         yield broker

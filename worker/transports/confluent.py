@@ -121,8 +121,9 @@ IN_KAFKA_PYTHON = {
 class ConfluentTransport:
     """See `worker.transports.base.Transport`."""
 
-    def __init__(self, url: str, options: Options | None = None) -> None:
+    def __init__(self, url: str, options: Options | None = None, *, connect_seconds: float = CONNECT_SECONDS) -> None:
         """Connects to nothing yet. Options are librdkafka's, which says at the first client which it doesn't have."""
+        self._connect_seconds = connect_seconds
         self.servers = servers(url)
         self._options = {str(name): value for name, value in (options or {}).items()}
         check(self._options, (), KEPT, "librdkafka")
@@ -143,11 +144,11 @@ class ConfluentTransport:
 
     def producer(self, transactional_id: str) -> ConfluentProducer:
         client = self._made(Producer, {**WRITING, "transactional.id": transactional_id})
+        self._answers(client)
         try:
             client.init_transactions(START_SECONDS)
         except LIBRARY as error:
             discard(client)
-            self._answers(client)
             raise translate(error, f"beginning to write as {transactional_id!r}") from error
         return ConfluentProducer(client, self._topic_limit)
 
@@ -172,7 +173,7 @@ class ConfluentTransport:
     def _answers(self, client: Any) -> None:
         """Raises `Retriable`, with what to look at, where no broker answers at the address."""
         try:
-            client.list_topics(timeout=CONNECT_SECONDS)
+            client.list_topics(timeout=self._connect_seconds)
         except LIBRARY as error:
             failure = translate(error, f"connecting to {self.servers}")
             if isinstance(failure, Retriable):

@@ -1,0 +1,273 @@
+"""What a broker does to a client when it hangs or dies, as one suite over the clients of Kafka.
+
+A subclass opens the transport and gives options that shorten what is waited for. The broker is the module's own.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.broker import Broker
+from tests.broker.kafka import free_ports
+from tests.transports.conformance import WAIT_MS, World, publish, sends, values
+from worker.transports.base import Record, TopicPartition, Transport
+from worker.transports.errors import CommitUnknown, Fatal, Fenced, Retriable, TransportError
+
+LIMIT_MS = 2_000
+SLACK_SECONDS = 4.0  # above a call's own limit, for a machine that is busy
+
+
+class BrokerFaults:
+    """The suite; see the module."""
+
+    def open(self, address: str, options: Mapping[str, Any] | None = None) -> Transport:
+        raise NotImplementedError("a subclass gives the transport")
+
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """The client's options for a delivery timeout below two seconds."""
+
+    @pytest.fixture
+    def world(self, module_broker: Broker) -> Iterator[World]:
+        world = World(lambda: self.open(module_broker.address, self.quick), limit_seconds=60)
+        try:
+            yield world
+        finally:
+            module_broker.start()
+            module_broker.resume()
+            world.close()
+
+    @staticmethod
+    def within_its_limit(call: Callable[[], object], limit_ms: int = LIMIT_MS) -> TransportError:
+        """The error that the call raises no later than its limit."""
+        started = time.monotonic()
+        with pytest.raises(TransportError) as caught:
+            call()
+        assert time.monotonic() - started < limit_ms / 1000 + SLACK_SECONDS
+        return caught.value
+
+    def worker(self, world: World) -> tuple[str, TopicPartition, TopicPartition, str]:
+        """A source and a target, and names for a group and a transactional id."""
+        source, target = world.topic(), world.topic()
+        publish(world.producer(), sends(source, 10))
+        return world.name("group"), TopicPartition(source, 0), TopicPartition(target, 0), world.name("transactions")
+
+    def test_records_that_expire_in_a_transaction_are_never_passed_over(
+        self, world: World, module_broker: Broker
+    ) -> None:
+        """Fact 2: the client's own commit would return normally, its output lost and its offsets advanced."""
+        group, source, target, name = self.worker(world)
+        consumer = world.consumer(group, source.topic)
+        world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
+        producer = world.producer(name)
+        producer.begin()
+        producer.send(sends(target.topic, 1))
+        producer.flush(WAIT_MS)
+        module_broker.pause()
+        producer.send(sends(target.topic, 5, start=1))
+        error = self.within_its_limit(lambda: producer.flush(6_000), 6_000)
+        assert isinstance(error, Retriable)
+        assert not isinstance(error, CommitUnknown), "no commit was sent"
+        module_broker.resume()
+        with pytest.raises(TransportError):
+            producer.send_offsets({source: 5}, consumer.group_metadata(), LIMIT_MS)
+        with pytest.raises(TransportError):
+            producer.commit(WAIT_MS)
+        with pytest.raises(TransportError):
+            producer.begin()
+        producer.close()
+        publish(world.producer(name), sends(target.topic, 1, start=100))
+        assert consumer.committed([source]) == {source: None}
+        assert values(world.read_all([target])) == [b"value-100"]
+
+    def test_a_commit_looks_at_records_that_nobody_flushed(self, world: World, module_broker: Broker) -> None:
+        target = world.topic()
+        producer = world.producer()
+        publish(producer, sends(target, 1))
+        producer.begin()
+        module_broker.pause()
+        producer.send(sends(target, 1))
+        error = self.within_its_limit(lambda: producer.commit(6_000), 6_000)
+        assert isinstance(error, Retriable)
+
+    @pytest.mark.parametrize("call", ["send_offsets", "commit", "abort"])
+    def test_no_call_of_a_transaction_outlasts_its_limit(self, world: World, module_broker: Broker, call: str) -> None:
+        """Fact 4: the client's own have none."""
+        group, source, target, name = self.worker(world)
+        consumer = world.consumer(group, source.topic)
+        world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
+        metadata = consumer.group_metadata()
+        producer = world.producer(name)
+        producer.begin()
+        producer.send(sends(target.topic, 1))
+        producer.flush(WAIT_MS)
+        module_broker.pause()
+        calls: dict[str, Callable[[], object]] = {
+            "send_offsets": lambda: producer.send_offsets({source: 5}, metadata, LIMIT_MS),
+            "commit": lambda: producer.commit(LIMIT_MS),
+            "abort": lambda: producer.abort(LIMIT_MS),
+        }
+        error = self.within_its_limit(calls[call])
+        assert isinstance(error, Retriable)
+        assert isinstance(error, CommitUnknown) == (call == "commit")
+        started = time.monotonic()
+        producer.close()
+        assert time.monotonic() - started < SLACK_SECONDS
+
+    def test_after_a_commit_without_an_answer_the_log_tells_the_truth(
+        self, world: World, module_broker: Broker
+    ) -> None:
+        group, source, target, name = self.worker(world)
+        consumer = world.consumer(group, source.topic)
+        world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
+        producer = world.producer(name)
+        producer.begin()
+        producer.send(sends(target.topic, 3))
+        producer.flush(WAIT_MS)
+        producer.send_offsets({source: 7}, consumer.group_metadata(), WAIT_MS)
+        module_broker.pause()
+        with pytest.raises(CommitUnknown):
+            producer.commit(LIMIT_MS)
+        producer.close()
+        module_broker.resume()
+        world.producer(name)
+        committed = consumer.committed([source])[source]
+        assert committed in (None, 7)
+        assert len(world.read_all([target])) == (0 if committed is None else 3)
+
+    def test_a_broker_that_dies_under_commits_leaves_whole_transactions(
+        self, world: World, module_broker: Broker
+    ) -> None:
+        """What was acknowledged is there; what wasn't is there whole with its offsets, or not at all."""
+        group, source, target, name = self.worker(world)
+        consumer = world.consumer(group, source.topic)
+        world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
+        producer = world.producer(name)
+        metadata = consumer.group_metadata()
+        acknowledged = 0
+        killer = threading.Timer(0.7, module_broker.kill)
+        killer.start()
+        with pytest.raises(TransportError) as caught:
+            while True:
+                producer.begin()
+                producer.send(sends(target.topic, 5, start=acknowledged * 5))
+                producer.flush(LIMIT_MS)
+                producer.send_offsets({source: acknowledged + 1}, metadata, LIMIT_MS)
+                producer.commit(LIMIT_MS)
+                acknowledged += 1
+        killer.join()
+        assert isinstance(caught.value, Retriable)
+        assert acknowledged > 0
+        producer.close()
+        module_broker.start()
+
+        def fresh() -> None:
+            try:
+                world.producer(name)
+            except Retriable:
+                return
+            done.append(True)
+
+        done: list[bool] = []
+        world.until(fresh, lambda: bool(done), "a new producer")
+        committed = self.patiently(world, lambda: consumer.committed([source])[source])
+        assert committed in (acknowledged, acknowledged + 1)
+        assert values(world.read_all([target])) == [b"value-%d" % n for n in range(committed * 5)]
+
+    def patiently(self, world: World, ask: Callable[[], Any]) -> Any:
+        """The answer, once the broker is there to give it."""
+        answers: list[Any] = []
+
+        def step() -> None:
+            try:
+                answers.append(ask())
+            except Retriable:
+                return
+
+        world.until(step, lambda: bool(answers), "an answer")
+        return answers[0]
+
+    def test_a_reader_goes_on_where_it_was_when_the_broker_comes_back(
+        self, world: World, module_broker: Broker
+    ) -> None:
+        topic = world.topic()
+        publish(world.producer(), sends(topic, 20))
+        consumer = world.consumer(world.name("group"), topic)
+        partition = TopicPartition(topic, 0)
+        seen: list[Record] = []
+
+        def step() -> None:
+            try:
+                seen.extend(consumer.poll(50, 7))
+            except Retriable:
+                return
+
+        world.until(step, lambda: bool(consumer.assignment()), "the assignment")
+        consumer.seek(partition, 0)
+        world.until(step, lambda: len(seen) >= 7, "some records")
+        module_broker.stop()
+        for _ in range(5):
+            step()
+        module_broker.start()
+        publish(self.patiently(world, lambda: world.producer()), sends(topic, 5, start=20))
+        world.until(step, lambda: len(seen) >= 25, "the rest")
+        assert values(seen) == [b"value-%d" % n for n in range(25)]
+
+    def test_a_transaction_that_outlives_its_time_is_fenced(self, world: World, module_broker: Broker) -> None:
+        """The worker slept (a suspended machine): the coordinator has aborted its transaction meanwhile."""
+        options = {**self.quick, **self.short_transaction}
+        target = world.topic()
+        producer = self.open(module_broker.address, options).producer(world.name("transactions"))
+        producer.begin()
+        producer.send(sends(target, 1))
+        producer.flush(WAIT_MS)
+        # A later transaction's records become readable only once the one that hangs is over.
+        publish(world.producer(), sends(target, 1, start=1))
+        seen: list[Record] = []
+        reader = world.reader({TopicPartition(target, 0): 0})
+        world.until(lambda: seen.extend(reader.poll(50, 10)), lambda: bool(seen), "the end of what hangs")
+        assert values(seen) == [b"value-1"]
+        with pytest.raises((Fenced, Retriable)):
+            producer.commit(WAIT_MS)
+        producer.close()
+
+    short_transaction: ClassVar[Mapping[str, Any]] = {}
+    """The client's options for a transaction timeout of three seconds."""
+
+
+class NoBrokerThere:
+    """What is said where nothing answers; needs no broker."""
+
+    def open(self, address: str, options: Mapping[str, Any] | None = None) -> Transport:
+        raise NotImplementedError("a subclass gives the transport")
+
+    impatient: ClassVar[Mapping[str, Any]] = {}
+
+    @pytest.mark.parametrize("what", ["admin", "reader", "consumer", "producer"])
+    def test_a_broker_that_never_answered_is_named(self, what: str) -> None:
+        [port] = free_ports(1)
+        address = f"127.0.0.1:{port}"
+        transport = self.open(address, self.impatient)
+        calls: dict[str, Callable[[], object]] = {
+            "admin": transport.admin,
+            "reader": transport.reader,
+            "consumer": lambda: transport.consumer("group", ["topic"], None),
+            "producer": lambda: transport.producer("transactions"),
+        }
+        with pytest.raises(Retriable) as caught:
+            calls[what]()
+        assert address in str(caught.value)
+        assert address in caught.value.remedy
+
+    @pytest.mark.parametrize("url", ["kafka://", "localhost:9092", "http://localhost:9092", "kafka:localhost"])
+    def test_an_address_that_is_none_is_refused(self, url: str) -> None:
+        with pytest.raises(Fatal) as caught:
+            self.open_url(url)
+        assert "kafka://host:port" in caught.value.remedy
+
+    def open_url(self, url: str) -> Transport:
+        raise NotImplementedError("a subclass gives the transport")
