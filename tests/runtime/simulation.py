@@ -75,6 +75,7 @@ class Simulation:
         rate = self.random.choice((0.0, 0.002, 0.01, 0.03))
         self.cluster = SimulatedCluster(seed, faults or Faults.some(rate), transaction_timeout_ms=10_000)
         self.cluster.create(TopicSpec(INPUT, PARTITIONS))
+        self.cluster.meanwhile = self._meanwhile
         self.events = 0
         self.places = [self._place(number) for number in range(self.random.randint(2, 3))]
         self.ghosts: list[Process] = []  # processes whose instance id runs elsewhere too
@@ -133,6 +134,15 @@ class Simulation:
             self._turn_ghost(self.random.choice(self.ghosts))
         else:
             self._turn(place)
+
+    def _meanwhile(self, name: str) -> None:
+        """The process `name` stands still in the middle of a call; others go on."""
+        self.latest = max(self.latest, self.cluster.clock.wall_ms())
+        if self.random.random() < 0.2:
+            self._arrive()
+        for place in self.places:
+            if place.name != name and self.random.random() < 0.7:
+                self._turn(place)
 
     def _arrive(self) -> None:
         """A few records on the input topic."""

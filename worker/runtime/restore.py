@@ -22,7 +22,7 @@ from worker.runtime.settings import Settings
 from worker.runtime.topics import Topics
 from worker.stores.base import Store, Write
 from worker.transports.base import EARLIEST, Admin, Consumer, Reader, Record, TopicPartition, Transport
-from worker.transports.errors import OffsetOutOfRange
+from worker.transports.errors import OffsetOutOfRange, Retriable
 
 STEPS: Final = ("offsets-read", "ends-read", "records-applied", "restored")
 """The crash points of a restore, in order."""
@@ -46,6 +46,7 @@ class Progress:
 @dataclass(slots=True, eq=False)
 class _Target:
     held: Held
+    consumer: Consumer
     end: int
     begun: int  # position at the start of this restore
     missing: list[TopicPartition]  # sources without a committed offset
@@ -92,7 +93,8 @@ class Restorer:
     def begin(self, helds: Sequence[Held], consumer: Consumer) -> None:
         """These partitions' next offsets are known, and what must be read for their stores to equal the changelog.
 
-        1. Read the committed offsets, stably: whatever transaction held them is over.
+        1. Look up where the logs begin, then read the committed offsets, stably: whatever transaction held them is
+           over. In this order, since another owner, of whom this worker doesn't know yet, may purge meanwhile.
         2. Look up the ends: nothing that a fenced owner still writes to the changelog can be committed any more,
            so all that counts lies below them.
         3. Refuse offsets that are out of range.
@@ -105,11 +107,11 @@ class Restorer:
         """
         # Step 1.
         sources = [held.input for held in helds] + [held.internal for held in helds]
+        changelogs = [held.changelog for held in helds]
+        begins = self._admin.begin_offsets(sources + changelogs)
         committed = consumer.committed(sources, COMMITTED_MS)
         self._crash_point("offsets-read")
         # Step 2. The read_uncommitted ends: the last stable offset may lie before what the owner had committed.
-        changelogs = [held.changelog for held in helds]
-        begins = self._admin.begin_offsets(sources + changelogs)
         ends = self._admin.end_offsets(sources + changelogs)
         self._crash_point("ends-read")
         if not self._targets:
@@ -123,7 +125,7 @@ class Restorer:
             missing = [source for source in (held.input, held.internal) if committed.get(source) is None]
             # Step 4.
             position = self._first(held, begins[held.changelog], ends[held.changelog])
-            self._targets[held.changelog] = _Target(held, ends[held.changelog], position, missing)
+            self._targets[held.changelog] = _Target(held, consumer, ends[held.changelog], position, missing)
             self._log.info(
                 "restore-begins", partition=held.number, position=position, end=ends[held.changelog], next=held.next
             )
@@ -305,11 +307,15 @@ def _agrees(target: _Target, store: Store, settings: Settings) -> None:
     """State and offsets were left by the same transactions, or neither is there.
 
     A partition's first transaction writes the deployment record and commits both offsets, so each tells of the other.
-    An input offset alone was set by hand: where a new group is to begin.
+    An input offset alone was set by hand: where a new group is to begin. Raises `Retriable` where both came to be
+    during the restore, which has to begin anew then.
     """
     held = target.held
     has_state = store.get(held.number, DEPLOYMENT_KEY) is not None
     if has_state and target.missing:
+        again = target.consumer.committed(target.missing, COMMITTED_MS)
+        if None not in again.values():
+            raise Retriable(f"somebody else committed the first offsets of {held.input} while it was restored")
         raise Halt(
             f"group {settings.group} has state but no committed offset for {target.missing[0]}",
             f"set it to where the state was left (kafka-consumer-groups --reset-offsets), or {_anew(settings)}",
