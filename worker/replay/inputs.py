@@ -33,19 +33,21 @@ class Row:
         return f"{self.name}: row {number}"
 
 
-def open_inputs(names: Sequence[str], folder: Path, standard_input: IO[bytes]) -> list[Source]:
+def open_inputs(names: Sequence[str], folder: Path, standard_input: IO[bytes], first: int = 0) -> list[Source]:
     """The sources that the names stand for, in their order; what is no file of lines is copied into `folder` as one.
+
+    `first` is the number of the first of them.
 
     Raises: ReplayError for what isn't there or can't be read.
     """
     sources: list[Source] = []
     for name in names:
         if name == STANDARD_INPUT:
-            sources.append(_copied(standard_input, folder / f"input-{len(sources)}"))
+            sources.append(_copied(standard_input, folder / f"input-{first + len(sources)}"))
             continue
         for path in _files(Path(name)):
             if _is_parquet(path):
-                sources.append(_rows(path, folder / f"input-{len(sources)}"))
+                sources.append(_rows(path, folder / f"input-{first + len(sources)}"))
             else:
                 sources.append(Source(path, str(path), format_of(path)))
     return sources
