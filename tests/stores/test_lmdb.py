@@ -16,7 +16,8 @@ import pytest
 from tests.stores.conformance import StoreConformance
 from worker.stores import LmdbStore, Store, StoreDamaged, StoreError, StoreFull, StoreInUse, Write, open_store
 from worker.stores import folder as folder_module
-from worker.stores.lmdb import FILE
+from worker.stores.environment import FILE
+from worker.stores.room import reservable
 
 ROOT = Path(__file__).parents[2]
 KIB = 1 << 10
@@ -25,6 +26,37 @@ KIB = 1 << 10
 class TestLmdbStore(StoreConformance):
     def open(self, folder: Path) -> Store:
         return open_store(folder)
+
+
+class TestLmdbStoreThroughTheMap(StoreConformance):
+    def open(self, folder: Path) -> Store:
+        return LmdbStore(folder, through=True)
+
+
+class TestLmdbStoreWithoutTheMap(StoreConformance):
+    def open(self, folder: Path) -> Store:
+        return LmdbStore(folder, through=False)
+
+
+both_ways = pytest.mark.parametrize("through", [False, True], ids=["by-calls", "through-the-map"])
+"""The map is written through only where that is safe; what holds must hold either way."""
+
+
+def test_the_map_is_written_through_only_where_blocks_can_be_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(LmdbStore(tmp_path / "a")) as store:
+        assert store._environment.through == reservable(tmp_path)
+    monkeypatch.setattr("worker.stores.room.IN_PLACE", frozenset())
+    with closing(LmdbStore(tmp_path / "b")) as store:
+        assert not store._environment.through
+
+
+def test_a_file_may_be_opened_either_way_again(tmp_path: Path) -> None:
+    for turn, through in enumerate([True, False, True]):
+        with closing(LmdbStore(tmp_path, through=through)) as store:
+            assert store.count(0) == turn * 1_000
+            store.apply(0, [Write(b"%d/%d" % (turn, n), bytes(1_000), n) for n in range(1_000)], turn)
 
 
 def test_closed_store_is_whole_when_opened_again(tmp_path: Path) -> None:
@@ -85,10 +117,11 @@ def test_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path) -> None:
 # Killed processes and crashed machines
 
 
-def test_killed_in_the_middle_of_applies_has_whole_batches_only(tmp_path: Path) -> None:
+@both_ways
+def test_killed_in_the_middle_of_applies_has_whole_batches_only(tmp_path: Path, through: bool) -> None:
     for round_number in range(3):
         with subprocess.Popen(
-            [sys.executable, "-c", APPLY, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE
+            [sys.executable, "-c", APPLY, str(tmp_path), str(int(through))], cwd=ROOT, stdout=subprocess.PIPE
         ) as process:
             assert process.stdout is not None
             for _ in range(5 + 3 * round_number):  # the kill falls somewhere in a later batch
@@ -111,7 +144,7 @@ def test_killed_in_the_middle_of_applies_has_whole_batches_only(tmp_path: Path) 
 APPLY = """
 import sys
 from worker.stores import LmdbStore, Write
-store = LmdbStore(sys.argv[1])
+store = LmdbStore(sys.argv[1], through=bool(int(sys.argv[2])))
 position = store.position(0) or 0
 while True:
     position += 1
@@ -187,8 +220,9 @@ def test_overwritten_file_is_reported_as_damaged(tmp_path: Path) -> None:
 # Room
 
 
-def test_map_grows_with_what_is_written(tmp_path: Path) -> None:
-    with closing(LmdbStore(tmp_path, map_size=64 * KIB)) as store:
+@both_ways
+def test_map_grows_with_what_is_written(tmp_path: Path, through: bool) -> None:
+    with closing(LmdbStore(tmp_path, map_size=64 * KIB, through=through)) as store:
         for batch in range(20):
             store.apply(batch % 3, [Write(b"%d/%d" % (batch, n), bytes(1_000), n) for n in range(100)], batch)
 
@@ -196,8 +230,9 @@ def test_map_grows_with_what_is_written(tmp_path: Path) -> None:
         assert store.get(1, b"19/99") == bytes(1_000)
 
 
-def test_map_at_its_limit_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -> None:
-    with closing(LmdbStore(tmp_path, map_size=64 * KIB, map_size_max=256 * KIB)) as store:
+@both_ways
+def test_map_at_its_limit_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path, through: bool) -> None:
+    with closing(LmdbStore(tmp_path, map_size=64 * KIB, map_size_max=256 * KIB, through=through)) as store:
         store.apply(0, [Write(b"kept", b"1", 5)], 1)
         with pytest.raises(StoreFull, match="greatest size"):
             store.apply(0, [Write(b"%d" % n, bytes(1_000), n) for n in range(1_000)], 2)
@@ -207,10 +242,16 @@ def test_map_at_its_limit_is_a_clear_error_and_keeps_what_was_there(tmp_path: Pa
         assert store.get(0, b"kept") == b"2"
 
 
-def test_full_disk_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -> None:
+@both_ways
+def test_full_disk_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path, through: bool) -> None:
     """A limit on file size stands in for the full disk: the same failed write, without a disk to fill."""
     outcome = subprocess.run(
-        [sys.executable, "-c", FILL, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", FILL, str(tmp_path), str(int(through))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
     assert outcome.stdout == "full\n1 1\n", outcome.stderr
@@ -221,7 +262,7 @@ def test_full_disk_is_a_clear_error_and_keeps_what_was_there(tmp_path: Path) -> 
 FILL = """
 import resource, sys
 from worker.stores import LmdbStore, StoreFull, Write
-store = LmdbStore(sys.argv[1])
+store = LmdbStore(sys.argv[1], map_size=1 << 16, through=bool(int(sys.argv[2])))
 store.apply(0, [Write(b"kept", b"1", 5)], 1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
@@ -234,7 +275,7 @@ print(store.position(0), store.count(0))
 
 
 def test_more_partitions_than_allowed_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.stores.lmdb.PARTITIONS_MAX", 3)
+    monkeypatch.setattr("worker.stores.environment.PARTITIONS_MAX", 3)
     with closing(LmdbStore(tmp_path)) as store:
         for partition in range(3):
             store.apply(partition, [], 1)
