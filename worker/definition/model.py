@@ -184,6 +184,7 @@ class Stage(Part):
     entry: Assumable | None = None  # only where no transition can say it (the first stage)
     exit: Assumable | None = None  # only where no transition can say it (the last stage)
     manual: bool = False
+    was: Names = []  # ids it had in earlier versions: contacts there go on here
     assumed: bool = False
 
 

@@ -51,11 +51,13 @@ class Contact:
         self.revision = 0  # where a record that begins goes on counting
         self.sequence = 0
         self.erased = 0
+        self.carried: list[Output] = []  # of a history that ended in this batch, before the one that began anew
         self.events: list[Kept] | None = None  # the tail, decoded, in order
         self.before: list[Kept] = []  # the tail as the batch began; kept from the first late event on
         self.fresh: list[Kept] = []  # appended in this batch, not yet encoded
         self.marks: set[tuple[str, str]] | None = None
         self.late = False
+        self.over = False  # the contact ends with this batch
         self.folded = 0  # of `events`, how many the limits have put behind the horizon
         self.snapshot: tuple[bytes, int] | None = None  # a state that may become the base; how much of `fresh` is in it
 
@@ -70,7 +72,10 @@ class Contact:
             return given
         if given is None:
             created = self.record.state.created if self.record is not None and self.record.state.stage >= 0 else None
-            if event.type not in self.plan.creating or (created is not None and event.time >= created):
+            forgotten = 0 < self.ends() < event.time
+            if event.type not in self.plan.creating or (
+                created is not None and event.time >= created and not forgotten
+            ):
                 return None
             return self.add(Kept(event.time, event.type, event.id, event.source, {}, bare=True))
         return self.add(Kept(event.time, event.type, event.id, event.source, *given))
@@ -113,6 +118,8 @@ class Contact:
         """Whether an event of this source and id is in the tail."""
         record = self.record
         assert record is not None
+        if record.spent and [event.id, event.source] in record.spent:
+            return True
         if self.marks is not None:
             return (event.id, event.source) in self.marks
         for other in self.fresh:
@@ -159,11 +166,15 @@ class Contact:
         late = event.time < record.newest or event.time <= record.fired
         # Of a merged contact's equal times the original contact's id decides, not the order of acceptance.
         joined = record.identity is not None and event.time == record.newest
+        if self.late and plan.forget is not None and event.time - record.newest > plan.forget[1]:
+            self._catch_up(record)
         if late or joined or self.late:
             if late:
                 self.outcome.late += 1
             self.insert(event)
         else:
+            if 0 < self.ends() < event.time:
+                record = self._begin_anew(event.time)
             state = record.state
             boundary = event.time - plan.horizon
             if boundary >= record.newest and boundary >= record.fired and state.stage >= 0 and not self.frozen():
@@ -199,7 +210,10 @@ class Contact:
     # Time.
 
     def advance(self, clock: int) -> None:
-        """Fire, in the order of their deadlines, the timers whose deadline and grace are at or before `clock`."""
+        """Fire, in the order of their deadlines, the timers whose deadline and grace are at or before `clock`.
+
+        A contact that came to nothing ends when its time is over.
+        """
         record, plan = self.record, self.plan
         assert record is not None
         state = record.state
@@ -207,6 +221,43 @@ class Contact:
             step.fire(plan, state, due, self.told)
             record.fired = due
             self.outcome.changed = True
+        if 0 < self.ends() <= clock:
+            self.over = True
+            self.outcome.changed = True
+
+    def ends(self) -> int:
+        """When the contact is to be forgotten if nothing more comes, 0 where it isn't."""
+        record, forget = self.record, self.plan.forget
+        if record is None or forget is None or record.state.stage != forget[0] or record.identity is not None:
+            return 0
+        return 0 if self.plan.spared(record.state, record.state.at) else record.newest + forget[1]
+
+    def _catch_up(self, record: Record) -> None:
+        """Fold what this batch put in order, as if it ended here: whether the contact has ended must be known."""
+        self.carried += self._refold(record)
+        self.told = tell.Told(self.plan, self.name, self.engine.publish_from)
+        self.base, self.fired, self.begun = record.base, record.fired, True
+        self.events, self.before, self.late, self.folded = None, [], False, 0
+
+    def _begin_anew(self, at: int) -> Record:
+        """The contact had been forgotten when this event happened: it is a new one."""
+        record, plan, ends = self.record, self.plan, self.ends()
+        assert record is not None
+        while 0 < (due := step.next_due(plan, record.state)) < ends:
+            step.fire(plan, record.state, due, self.told)
+        self.leave_company()
+        self.carried += self.told.outputs
+        self.told = tell.Told(plan, self.name, self.engine.publish_from)
+        self.revision, self.sequence, self.base, self.fired, self.begun = (
+            record.revision,
+            record.sequence,
+            b"",
+            0,
+            False,
+        )
+        self.events, self.before, self.fresh, self.marks = None, [], [], None
+        self.folded, self.snapshot, self.record = 0, None, None
+        return self.open(at)
 
     # The end of the batch: base, tail, and what is published.
 
@@ -221,7 +272,11 @@ class Contact:
             else:
                 outputs = self.told.outputs
                 self._append(record)
-            self.publish(outputs)
+            self.publish([*self.carried, *outputs])
+            if self.over:
+                self.leave_company()
+                outcome.current, outcome.ended = None, self.name
+                return
             self._membership(record)
             outcome.state = encoder.encode(record)
         outcome.due = self.due()
@@ -242,14 +297,17 @@ class Contact:
             record.state = state
         self.advance(clock)
         self._membership(record)
-        return self.told.outputs
+        return [*self.carried, *self.told.outputs]
 
     def due(self) -> int | None:
         record = self.record
         if record is None:
             return None
         due = step.next_due(self.plan, record.state)
-        return due + self.engine.wait(record.state, due) if due else None
+        moments = [due + self.engine.wait(record.state, due)] if due else []
+        if ends := self.ends():
+            moments.append(ends)
+        return min(moments, default=None)
 
     def _append(self, record: Record) -> None:
         """Add the batch's events to the tail, and fold into the base what is far enough behind the horizon."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from worker.company.rollup import apply_company, apply_member
 from worker.fold import messages, step
-from worker.fold.identity import Person
+from worker.fold.accept import AHEAD_MS, accept_fields
+from worker.fold.identity import IDENTITY_TYPES, Person
 from worker.fold.messages import Keys
 from worker.fold.outcome import Event, Outcome, Refusal
-from worker.fold.state import Forward, State, decode_entry
+from worker.fold.state import Entry, Forward, Record, State, decode_entry, decode_head
+from worker.fold.takeover import Layout, missing, take_over
 from worker.plan.plan import Plan
 
 GRACE_MS = 60_000
@@ -45,6 +49,7 @@ class Engine:
         self.publish_from = publish_from or 0
         self.keys = Keys(secret)
         self.forwarding = FORWARDING_MS
+        self._layouts: dict[str, Layout] = {}
 
     def key_of(self, event: Event) -> bytes:
         """The state key whose history the event belongs to."""
@@ -57,12 +62,55 @@ class Engine:
                 return apply_member(self.keys, state, arrivals)
             case b"o:":
                 return apply_company(self.plan, self.keys, state, arrivals, now)
-        person = Person(self, key, decode_entry(state) if state is not None else None, now)
+        if state is not None and self._idle(state, arrivals, now):
+            return Outcome()
+        person = Person(self, key, self._entry(state), now)
         for place, arrival in enumerate(arrivals):
             refusal = person.event(arrival) if isinstance(arrival, Event) else self._told(person, arrival)
             if refusal is not None:
                 person.outcome.refused.append((place, refusal))
         return person.settle()
+
+    def _idle(self, state: bytes, arrivals: Sequence[Event | bytes], now: int) -> bool:
+        """Whether none of the arrivals can do anything: most traffic is of that kind, and is passed over unread."""
+        earliest, latest = now, 0
+        for arrival in arrivals:
+            if not isinstance(arrival, Event) or arrival.time > now + AHEAD_MS or arrival.type in IDENTITY_TYPES:
+                return False
+            if accept_fields(self.plan, arrival) is not None:
+                return False
+            earliest, latest = min(earliest, arrival.time), max(latest, arrival.time)
+        try:
+            head = decode_head(state)
+        except msgspec.ValidationError:  # an id that went elsewhere, or was erased
+            return False
+        forget = self.plan.forget
+        if forget is not None and head.state.stage == forget[0] and latest > head.state.created + forget[1]:
+            return False  # it may have been forgotten meanwhile
+        return bool(head.fingerprint == self.fingerprint and earliest >= head.state.created)
+
+    def _entry(self, state: bytes | None) -> Entry | None:
+        """What stands under a contact's key, under this definition."""
+        if state is None:
+            return None
+        entry: Entry = decode_entry(state)
+        if not isinstance(entry, Record) or entry.fingerprint == self.fingerprint:
+            return entry
+        layout = self._layouts.get(entry.fingerprint)
+        if layout is None:
+            raise ValueError(f"a state was folded under a definition that is not known here: {entry.fingerprint}")
+        return take_over(entry, layout, self.plan)
+
+    @property
+    def layout(self) -> bytes:
+        """What another definition's engine needs to go on from this one's states."""
+        return msgspec.json.encode(Layout.of(self.plan))
+
+    def learn(self, fingerprint: str, layout: bytes) -> list[str]:
+        """Contacts of an older definition go on under this one; the stages of it that have no place here."""
+        old = msgspec.json.decode(layout, type=Layout)
+        self._layouts[fingerprint] = old
+        return missing(old, self.plan)
 
     @staticmethod
     def _told(person: Person, body: bytes) -> Refusal | None:
@@ -84,7 +132,7 @@ class Engine:
 
     def advance(self, key: bytes, state: bytes, clock: int, now: int) -> Outcome:
         """Fire the timers that are ripe at `clock`; with grace, each waits its own before it is published."""
-        entry = decode_entry(state)
+        entry = self._entry(state)
         person = Person(self, key, entry, now)
         if isinstance(entry, Forward) and entry.used + self.forwarding <= clock:
             return Outcome(changed=True)

@@ -108,6 +108,7 @@ class Record(msgspec.Struct, array_like=True, tag="record"):
     sequence: int = 0
     member: Membership | None = None
     identity: Identity | None = None
+    spent: list[list[str]] = []  # (id, source) of events folded under an older definition: still not to be repeated
 
 
 class Forward(msgspec.Struct, array_like=True, tag="forward"):
@@ -133,10 +134,28 @@ class Erased(msgspec.Struct, array_like=True, tag="erased"):
     revision: int = 0
 
 
+class _Begun(msgspec.Struct, array_like=True):
+    """The first parts of a `State`."""
+
+    order: int
+    at: int
+    created: int
+    stage: int
+
+
+class Head(msgspec.Struct, array_like=True, tag="record"):
+    """The first parts of a `Record`: enough to pass over an event that can do nothing."""
+
+    fingerprint: str
+    name: str
+    state: _Begun
+
+
 Entry = Record | Forward | Erased
 
 encoder = msgspec.msgpack.Encoder()
 decode_entry = msgspec.msgpack.Decoder(Entry).decode
+decode_head = msgspec.msgpack.Decoder(Head).decode
 decode_state = msgspec.msgpack.Decoder(State).decode
 _decode_tail = msgspec.msgpack.Decoder(list[Kept]).decode
 

@@ -84,6 +84,8 @@ def compile_plan(lifecycle: Lifecycle) -> Plan:
         behaviour=space["behaviour_at"],
         disqualified=space["disqualified"],
         suppressed=space["suppressed"],
+        forget=meaning.forget(),
+        spared=space["spared"],
         company_statuses=tuple(
             (name, space[f"company_{n}"]) for n, name in enumerate(company.statuses if company else ())
         ),

@@ -362,6 +362,9 @@ class Generator:
             ("suppressed", statuses.suppress if statuses else None),
         ):
             self.function(name, "s, t", [empty, f"return bool({self.meaning.text(given) if given else 'False'})"])
+        forget = self.meaning.lifecycle.forget
+        unless = self.meaning.text(forget.unless) if forget and forget.unless else "False"
+        self.function("spared", "s, t", [empty, f"return bool({unless})"])
         if "fit" in self.meaning.lifecycle.conditions:
             self.function("fits", "s, t", [empty, f"return bool({self.meaning.text('fit')})"])
         for number, guard in enumerate(company.statuses.values() if company else ()):

@@ -218,6 +218,17 @@ class Meaning:
         """Worked out from traits and other facts, so read again whenever something happened."""
         return not isinstance(node, ast.Attribute) and not event_fields(node)
 
+    def forget(self) -> tuple[int, int] | None:
+        """In which stage a contact that came to nothing ends, and after how long: two horizons at least.
+
+        Within the tail no gap between events can so be long enough to end a contact.
+        """
+        given = self.lifecycle.forget
+        if given is None:
+            return None
+        least = 2 * int(duration_ms(self.lifecycle.horizon))
+        return self.stages.index(given.stage), max(least, int(self._constant(given.after)))
+
     def ways_out(self, origin: int) -> list[Edge]:
         """The class's ways out of a stage, the first to be tried first."""
         edges = [edge for edge in self.edges if edge.origin == self.stages[origin]]

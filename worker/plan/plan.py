@@ -103,5 +103,7 @@ class Plan:
     behaviour: Callable[[Any, int], float]
     disqualified: Guarded
     suppressed: Guarded
+    forget: tuple[int, int] | None  # (stage, ms): a contact there, without an event for so long, ends
+    spared: Guarded  # (s, t): it stays all the same
     company_statuses: tuple[tuple[str, Guarded], ...]
     source: str = field(repr=False, default="")
