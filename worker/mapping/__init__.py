@@ -1,0 +1,1 @@
+"""Other systems' records into events: a mapping file, compiled to a function."""

@@ -1,0 +1,202 @@
+"""Python source for expressions: what is a plain path, comparison or alternative is written out, the rest is called.
+
+A path is looked up once in a stretch of code, however often the mapping names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from worker.mapping.expression import ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
+
+_COMPARED: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
+
+
+def is_false(value: Any) -> bool:
+    """What JMESPath takes for false: null, false, and a text, list or object with nothing in it; never a number."""
+    return not value and value.__class__ is not int and value.__class__ is not float
+
+
+def equal(left: Any, right: Any) -> bool:
+    """Equal values of one kind: 1 is not true."""
+    if left.__class__ is bool or right.__class__ is bool:
+        return left is right
+    return bool(left == right)
+
+
+def ordered(left: Any, right: Any) -> bool:
+    """Two numbers: of anything else JMESPath knows no order."""
+    return left.__class__ in (int, float) and right.__class__ in (int, float)
+
+
+def contains(value: Any, part: Any) -> bool:
+    if value.__class__ is str:
+        return part.__class__ is str and part in value
+    return value.__class__ is list and any(equal(item, part) for item in value)
+
+
+class Code:
+    """Lines of a function under way: names for values, a pool of constants, blocks."""
+
+    def __init__(self, *, root_is_object: bool) -> None:
+        self.lines: list[str] = []
+        self._root_is_object = root_is_object
+        self.constants: dict[str, Any] = {
+            "is_false": is_false, "equal": equal, "ordered": ordered, "contains": contains,
+        }  # fmt: skip
+        self._depth = 0
+        self._count = 0
+        self._known: list[dict[tuple[str, str], str]] = [{}]
+        self._constant_names: dict[tuple[type, Any], str] = {}
+
+    def emit(self, line: str) -> None:
+        self.lines.append("    " * self._depth + line)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """What is found out within is forgotten after: it may not have run."""
+        self.emit(head)
+        self._depth += 1
+        self._known.append({})
+        yield
+        self._known.pop()
+        self._depth -= 1
+
+    @contextmanager
+    def function(self, head: str) -> Iterator[None]:
+        """A function of its own: what was found out outside doesn't hold in it."""
+        known, self._known = self._known, [{}]
+        with self.block(head):
+            yield
+        self._known = known
+
+    def name(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+    def constant(self, value: Any) -> str:
+        """A name, or the text itself, under which the code reads a constant."""
+        if value is None or value is True or value is False or value.__class__ in (int, str):
+            return repr(value)
+        self._count += 1
+        name = f"k{self._count}"
+        self.constants[name] = value
+        return name
+
+    def assign(self, source: str) -> str:
+        name = self.name()
+        self.emit(f"{name} = {source}")
+        return name
+
+    # ------------------------------------------------------------------------------------------------------- values
+    def value(self, ast: Ast, base: str | None = None) -> str:
+        """An atom that holds the value of the expression; `base` is None at the root, where scopes have names."""
+        kind, children = ast["type"], ast.get("children", [])
+        here = ROOT if base is None else base
+        match kind:
+            case "field":
+                if base is None and ast["value"] in SCOPES:
+                    return str(ast["value"])
+                return self.field(here, ast["value"])
+            case "current" | "identity":
+                return here
+            case "literal":
+                return self.constant(ast["value"])
+            case "index":
+                return self.item(here, ast["value"])
+            case "subexpression" | "index_expression" | "pipe":
+                found = self.value(children[0], base)
+                for child in children[1:]:
+                    found = self.value(child, found)
+                return found
+            case "or_expression" | "and_expression":
+                return self.choice(ast, base)
+            case "comparator" | "not_expression":
+                return self.assign(self.truth(ast, base))
+            case "function_expression" if ast["value"] in ("contains", "starts_with", "ends_with"):
+                return self.assign(self.truth(ast, base))
+        return self.search(ast, base)
+
+    def field(self, base: str, field: str) -> str:
+        for known in reversed(self._known):
+            if (base, field) in known:
+                return known[base, field]
+        plain = f"{base}.get({field!r})"
+        certain = base == ROOT and self._root_is_object
+        name = self.assign(plain if certain else f"{plain} if {base}.__class__ is dict else None")
+        self._known[-1][base, field] = name
+        return name
+
+    def item(self, base: str, place: int) -> str:
+        key = (base, f"[{place}]")
+        for known in reversed(self._known):
+            if key in known:
+                return known[key]
+        length = place + 1 if place >= 0 else -place
+        name = self.assign(f"{base}[{place}] if {base}.__class__ is list and len({base}) >= {length} else None")
+        self._known[-1][key] = name
+        return name
+
+    def choice(self, ast: Ast, base: str | None) -> str:
+        name = self.assign(self.value(ast["children"][0], base))
+        test = f"is_false({name})" if ast["type"] == "or_expression" else f"not is_false({name})"
+        with self.block(f"if {test}:"):
+            self.emit(f"{name} = {self.value(ast['children'][1], base)}")
+        return name
+
+    def search(self, ast: Ast, base: str | None) -> str:
+        found = self.constant(searcher(ast))
+        named = sorted(scopes(ast) & SCOPES) if base is None else []
+        if not named:
+            return self.assign(f"{found}({ROOT if base is None else base})")
+        inner = ROOT if ROOT in scopes(ast) else "{}"
+        pairs = ", ".join(f"{name!r}: {name}" for name in named)
+        return self.assign(f"{found}({{**({inner} if {inner}.__class__ is dict else {{}}), {pairs}}})")
+
+    # -------------------------------------------------------------------------------------------------------- truth
+    def truth(self, ast: Ast, base: str | None = None) -> str:
+        """Python that is true where the expression's value counts as true."""
+        kind, children = ast["type"], ast.get("children", [])
+        match kind:
+            case "and_expression" | "or_expression":
+                word = "and" if kind == "and_expression" else "or"
+                return f"({f' {word} '.join(self.truth(child, base) for child in children)})"
+            case "not_expression":
+                return f"(not {self.truth(children[0], base)})"
+            case "comparator":
+                return self.comparison(ast, base)
+            case "function_expression" if ast["value"] == "contains" and len(children) == 2:
+                return f"contains({self.value(children[0], base)}, {self.value(children[1], base)})"
+            case "function_expression" if ast["value"] in ("starts_with", "ends_with") and len(children) == 2:
+                text, part = self.value(children[0], base), self.value(children[1], base)
+                method = ast["value"].replace("_", "")
+                return f"({text}.__class__ is str and {part}.__class__ is str and {text}.{method}({part}))"
+        return f"(not is_false({self.value(ast, base)}))"
+
+    def comparison(self, ast: Ast, base: str | None) -> str:
+        left, right = ast["children"]
+        if left["type"] == "literal":
+            left, right = right, left
+            swapped = {"lt": "gt", "gt": "lt", "lte": "gte", "gte": "lte"}
+            ast = {**ast, "value": swapped.get(ast["value"], ast["value"])}
+        this, word = self.value(left, base), ast["value"]
+        if word in _COMPARED:
+            other = self.value(right, base)
+            return f"(ordered({this}, {other}) and {this} {_COMPARED[word]} {other})"
+        literal = right["value"] if right["type"] == "literal" else ...
+        if literal is None or literal is True or literal is False:
+            return f"({this} is {'not ' if word == 'ne' else ''}{literal})"
+        if isinstance(literal, str):
+            return f"({this} {'!=' if word == 'ne' else '=='} {literal!r})"
+        return f"({'not ' if word == 'ne' else ''}equal({this}, {self.value(right, base)}))"
+
+
+def place(ast: Ast, text: str) -> tuple[str, str]:
+    """Scope and path for a message about the value of an expression."""
+    path: Path | None = simple(ast)
+    if path is not None:
+        return path[0], shown(path)
+    found = sorted(scopes(ast))
+    return (found[0] if len(found) == 1 else ROOT), f" ({text})"

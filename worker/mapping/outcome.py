@@ -1,0 +1,46 @@
+"""What a record comes to besides events."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from worker.fold.outcome import Event, Refusal
+
+
+class Dropped(NamedTuple):
+    """The record, or one item of it, means no event, and the mapping says why: nobody has to look at it again."""
+
+    reason: str
+    path: str
+
+
+class Refused(NamedTuple):
+    """The record, or one item of it, can't be read by the mapping: it belongs on the dead-letter topic.
+
+    `path` says where in the record (`$.events[3].occurredAt`), `raw` is the record's bytes, or of one item among
+    several the item's own.
+    """
+
+    refusal: Refusal
+    path: str
+    raw: bytes
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.refusal.message}"
+
+
+Result = Event | Dropped | Refused
+
+
+class Bad(Exception):
+    """Ends the reading of one item from within; `Mapping.apply` turns it into `Refused`.
+
+    `scope` is what `path` starts from: the item, the record that it came from, or the headers.
+    """
+
+    def __init__(self, reason: str, scope: str, path: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.scope = scope
+        self.path = path
+        self.message = message

@@ -1,0 +1,431 @@
+"""What compiled mappings call while they run: a value of another system into one of ours, or `Bad`.
+
+The compiled code looks at the class first and calls these only for what isn't already right. None, and a text
+without anything in it where one can't mean anything, is as no field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from hashlib import blake2b
+from math import isfinite
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from schemas.events_in import MAX_DEPTH
+from schemas.fields import Kind
+from schemas.wire import MAX_ID_BYTES, MAX_NUMBER
+from worker.events import EARLIEST_MS
+from worker.instants import format_instant, parse_instant
+from worker.mapping.outcome import Bad
+
+FLAGS: Final[Mapping[str, bool]] = {
+    "true": True, "yes": True, "y": True, "t": True, "1": True, "on": True,
+    "false": False, "no": False, "n": False, "f": False, "0": False, "off": False,
+}  # fmt: skip
+"""Texts that say true or false, in lower case."""
+
+_canonical: Final = msgspec.json.Encoder(order="deterministic").encode
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words; never the value itself, which may be personal."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float() | Decimal():
+            return "a number"
+        case str():
+            return "text" if value.strip() else "an empty text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"a {value.__class__.__name__}"
+
+
+def wrong(scope: str, path: str, expected: str, value: Any) -> Bad:
+    return Bad("wrong-type", scope, path, f"expected {expected}, got {kind(value)}")
+
+
+# ------------------------------------------------------------------------------------------------------------- kinds
+def text(value: Any, scope: str, path: str) -> str | None:
+    """A number becomes its digits: many systems' ids are numbers."""
+    if value is None or value.__class__ is str:
+        return value
+    if value.__class__ is int:
+        return str(value)
+    if value.__class__ is float and isfinite(value):
+        return str(int(value)) if value.is_integer() and abs(value) <= MAX_NUMBER else repr(value)
+    if isinstance(value, datetime):
+        return format_instant(moment(value, None))
+    if isinstance(value, date | Decimal):
+        return str(value)
+    raise wrong(scope, path, "text", value)
+
+
+def identifier(value: Any, scope: str, path: str) -> str | None:
+    """Text of at most `MAX_ID_BYTES`; an empty one is none."""
+    found = text(value, scope, path)
+    if found is None:
+        return None
+    found = found.strip()
+    if len(found) * 4 > MAX_ID_BYTES and len(found.encode(errors="replace")) > MAX_ID_BYTES:
+        raise Bad(
+            "id-too-long", scope, path, f"an id may have {MAX_ID_BYTES} bytes, this one has {len(found.encode())}"
+        )
+    return found or None
+
+
+def fits(value: str | None, scope: str, path: str) -> str | None:
+    """An id that may be empty, as a trait that ends a membership is."""
+    if value and len(value) * 4 > MAX_ID_BYTES:
+        identifier(value, scope, path)
+    return value
+
+
+def number(value: Any, scope: str, path: str) -> int | float | None:
+    """A number, or a text that is one (`"12.50"`)."""
+    found: Any = value
+    if value.__class__ is str:
+        stripped = value.strip()
+        if not stripped:
+            return None
+        try:
+            found = int(stripped) if stripped.lstrip("+-").isdigit() and len(stripped) <= 32 else float(stripped)
+        except ValueError:
+            raise wrong(scope, path, "a number", value) from None
+    elif isinstance(value, Decimal):
+        found = float(value)
+    if found is None:
+        return None
+    if found.__class__ is not int and found.__class__ is not float:
+        raise wrong(scope, path, "a number", value)
+    if not -MAX_NUMBER <= found <= MAX_NUMBER:
+        raise Bad("number-too-large", scope, path, f"a number may be at most {MAX_NUMBER} either side of 0")
+    return found
+
+
+def flag(value: Any, scope: str, path: str) -> bool | None:
+    """True or false, or the usual texts and numbers for it."""
+    if value is None or value.__class__ is bool:
+        return value
+    if value.__class__ is str:
+        word = value.strip().lower()
+        if not word:
+            return None
+        if word in FLAGS:
+            return FLAGS[word]
+    elif value.__class__ is int and value in (0, 1):
+        return bool(value)
+    raise wrong(scope, path, "true or false", value)
+
+
+def texts(value: Any, scope: str, path: str) -> list[str] | None:
+    """A list of texts; one text is a list of one."""
+    if value is None or value == "":
+        return None
+    if value.__class__ is str:
+        return [value]
+    if value.__class__ is list:
+        found = [text(part, scope, f"{path}[{place}]") for place, part in enumerate(value)]
+        return [part for part in found if part is not None]
+    raise wrong(scope, path, "a list of texts", value)
+
+
+def free(value: Any, scope: str, path: str, depth: int = 2) -> Any:
+    """A value of a field that we don't know: as it is, within the limits of any event."""
+    found = value.__class__
+    if found is str or found is bool or value is None:
+        return value
+    if found is int or found is float:
+        if not -MAX_NUMBER <= value <= MAX_NUMBER:
+            raise Bad("number-too-large", scope, path, f"a number may be at most {MAX_NUMBER} either side of 0")
+        return value
+    if found is dict or found is list:
+        if depth > MAX_DEPTH:
+            raise Bad("too-deep", scope, path, f"nested more than {MAX_DEPTH} deep")
+        for part in value.values() if found is dict else value:
+            free(part, scope, path, depth + 1)
+        return value
+    return text(value, scope, path)
+
+
+CONVERTERS: Final[Mapping[Kind | None, Callable[[Any, str, str], Any]]] = {
+    "text": text,
+    "id": text,
+    "number": number,
+    "boolean": flag,
+    "texts": texts,
+    None: free,
+}
+
+
+def rest(
+    found: dict[str, Any], value: Any, kinds: Mapping[str, Kind], omitted: frozenset[str], scope: str, path: str
+) -> None:
+    """Put all fields of an object into `found` that aren't there yet; those that we know get their kind."""
+    if value is None:
+        return
+    if value.__class__ is not dict:
+        raise wrong(scope, path, "an object", value)
+    for name, part in value.items():
+        if part is not None and name not in omitted and name not in found:
+            known = kinds.get(name)
+            part = CONVERTERS[known](part, scope, f"{path}.{name}")
+            if known == "id":
+                part = fits(part, scope, f"{path}.{name}")
+            if part is not None:
+                found[name] = part
+
+
+# ------------------------------------------------------------------------------------------------------------ texts
+_ADDRESS: Final = re.compile(r"[^<]*<([^<>]+)>\s*")
+_BETWEEN_WORDS: Final = re.compile(r"[^a-z0-9]+")
+
+
+def email(value: Any, scope: str, path: str) -> str | None:
+    """The address in lower case and without what stands around it; None for what is no address."""
+    if value.__class__ is not str:
+        if value is None:
+            return None
+        raise wrong(scope, path, "an e-mail address", value)
+    address: str = value.strip().lower()
+    if address.endswith(">") and (match := _ADDRESS.fullmatch(address)) is not None:
+        address = match.group(1).strip()
+    local, at, domain = address.partition("@")
+    if not at or not local or not domain or " " in address:
+        return None
+    return identifier(address, scope, path)
+
+
+def slug(value: str) -> str:
+    """`Order Completed (EU)` → `order_completed_eu`."""
+    return _BETWEEN_WORDS.sub("_", value.lower()).strip("_")
+
+
+def words(value: str, table: tuple[tuple[str, Any], ...], otherwise: Any) -> Any:
+    """What the table gives for the first of its words that the text holds, in any case."""
+    lower = value.lower()
+    for word, meaning in table:
+        if word in lower:
+            return meaning
+    return otherwise
+
+
+def parts(value: Any, separator: str) -> Any:
+    if value.__class__ is str:
+        return [part.strip() for part in value.split(separator) if part.strip()]
+    return value
+
+
+def as_key(value: Any) -> Any:
+    """A value as the keys of a table are written."""
+    if value.__class__ is bool:
+        return "true" if value else "false"
+    if value.__class__ is int:
+        return str(value)
+    return value if value.__class__ is str else None
+
+
+def quotient(value: Any, divisor: Any, scope: str, path: str) -> int | float | None:
+    """`value / divisor`, whole where it comes out whole."""
+    amount, by = number(value, scope, path), number(divisor, scope, path)
+    if amount is None or by is None:
+        return amount
+    if by == 0:
+        raise Bad("wrong-type", scope, path, "expected a divisor other than 0")
+    result = amount / by
+    return int(result) if result == int(result) else result
+
+
+# ------------------------------------------------------------------------------------------------------------- times
+# What RFC 3339 doesn't have and systems send all the same: no zone, a zone without its colon, hours alone, a day
+# alone. Which zone is meant where none is written, the mapping says.
+_LOOSE: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[Tt ]+(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(?:([Zz]|UTC|GMT)|([+-]\d\d):?(\d\d)?)?",
+    re.ASCII,
+)
+
+
+def moment(value: datetime, zone: ZoneInfo | None) -> int:
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=zone or UTC)
+    return int(value.timestamp() * 1000)
+
+
+def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
+    """Epoch milliseconds of an ISO 8601 time; `zone` is meant where none is written."""
+    if value is None or value == "":
+        return None
+    if value.__class__ is not str:
+        if isinstance(value, datetime) and (value.tzinfo is not None or zone is not None):
+            return moment(value, zone)
+        raise Bad("bad-time", scope, path, f"expected a time such as 2026-01-05T09:00:00Z, got {kind(value)}")
+    try:
+        return parse_instant(value)
+    except ValueError as error:
+        found = _loose(value.strip(), zone)
+        if found is None:
+            raise Bad("bad-time", scope, path, _complaint(value, error, zone)) from None
+        return found
+
+
+def _loose(value: str, zone: ZoneInfo | None) -> int | None:
+    match = _LOOSE.fullmatch(value[:64])
+    if match is None:
+        return None
+    day, hour, minute, second, fraction, utc, offset, minutes = match.groups()
+    if not (utc or offset or zone):
+        return None
+    plain = f"{day}T{hour or '00'}:{minute or '00'}:{second or '00'}.{(fraction or '0')[:3].ljust(3, '0')}"
+    try:
+        if utc or offset:
+            return parse_instant(plain + (f"{offset}:{minutes or '00'}" if offset else "Z"))
+        return moment(datetime.fromisoformat(plain), zone)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _complaint(value: str, error: ValueError, zone: ZoneInfo | None) -> str:
+    if zone is None and _loose(value.strip(), ZoneInfo("UTC")) is not None:
+        return "expected a time with its zone; where the system never writes one, the mapping says which: `zone: UTC`"
+    if value.strip().isdigit():
+        return "expected a time such as 2026-01-05T09:00:00Z, got digits; is it an epoch in seconds or milliseconds?"
+    return f"expected a time such as 2026-01-05T09:00:00Z, got other text ({error})"
+
+
+def layout(value: Any, scope: str, path: str, zone: ZoneInfo | None, pattern: str) -> int | None:
+    """Epoch milliseconds of a time in another notation; `pattern` is that of `strptime`."""
+    if value is None or value == "":
+        return None
+    if value.__class__ is not str:
+        raise Bad("bad-time", scope, path, f"expected a time such as {pattern}, got {kind(value)}")
+    try:
+        found = datetime.strptime(value.strip(), pattern)  # noqa: DTZ007  # the zone is looked at below
+        if found.tzinfo is None and zone is None:
+            raise Bad("bad-time", scope, path, "expected a time with its zone, or `zone` in the mapping")
+        return moment(found, zone)
+    except (ValueError, OverflowError, OSError):
+        raise Bad("bad-time", scope, path, f"expected a time such as {pattern}, got other text") from None
+
+
+def epoch(value: Any, scope: str, path: str, unit: float, name: str) -> int | None:
+    """Epoch milliseconds of a number of `unit`s (in ms), also where the number is written as text."""
+    if value is None or value == "":
+        return None
+    count: Any = value
+    if value.__class__ is str:
+        try:
+            count = int(value) if len(value) <= 32 else None
+        except ValueError:
+            try:
+                count = float(value)
+            except ValueError:
+                count = None
+    if count.__class__ is float and not isfinite(count):
+        count = None
+    if count.__class__ is not int and count.__class__ is not float:
+        raise Bad("bad-time", scope, path, f"expected {name} since 1970, got {kind(value)}")
+    if count.__class__ is int:
+        at = count * int(unit) if unit >= 1 else count // round(1 / unit)
+    else:
+        at = int(Decimal(repr(count)) * Decimal(str(unit)))
+    if not EARLIEST_MS <= at < YEAR_9999:
+        hint = next(
+            (f"; as {other} it would lie in {_year(int(count * scale))}" for other, scale in _OTHER_UNITS
+             if other != name and EARLIEST_MS <= count * scale < _YEAR_2100),
+            "",
+        )  # fmt: skip
+        raise Bad(
+            "time-before-2000" if at < EARLIEST_MS else "bad-time",
+            scope,
+            path,
+            f"expected {name} since 1970, got what lies {'before 2000' if at < EARLIEST_MS else 'after 9999'}{hint}",
+        )
+    return at
+
+
+YEAR_9999: Final = parse_instant("9999-01-01T00:00:00Z")
+_YEAR_2100: Final = parse_instant("2100-01-01T00:00:00Z")
+_OTHER_UNITS: Final = (("seconds", 1_000), ("milliseconds", 1), ("microseconds", 0.001))
+
+
+def _year(at: int) -> str:
+    return format_instant(at)[:4]
+
+
+def in_time(at: int, scope: str, path: str) -> int:
+    """The time, if any event may have it."""
+    if at < EARLIEST_MS:
+        raise Bad("time-before-2000", scope, path, "expected a time from 2000-01-01 on, got an earlier one")
+    if at >= YEAR_9999:
+        raise Bad("bad-time", scope, path, "expected a time before the year 9999")
+    return at
+
+
+# --------------------------------------------------------------------------------------------------------------- ids
+def digest(values: tuple[Any, ...], scope: str, path: str) -> str | None:
+    """24 hexadecimal digits of the values, the same for equal values in any notation of theirs; None of nothing."""
+    if all(value is None for value in values):
+        return None
+    try:
+        body = _canonical(values)
+    except (TypeError, ValueError, msgspec.EncodeError, RecursionError):
+        raise Bad("missing-field", scope, path, "expected plain values to make an id from") from None
+    return blake2b(body, digest_size=12).hexdigest()
+
+
+def joined_id(other: str, record: str) -> str:
+    """The id of an identification: one for each pair of contact and other name, so that a repeat changes nothing."""
+    made = f"identified:{other}:{record}" if record else f"identified:{other}"
+    if len(made) * 4 > MAX_ID_BYTES and len(made.encode()) > MAX_ID_BYTES:
+        return "identified:" + blake2b(made.encode(), digest_size=12).hexdigest()
+    return made
+
+
+def part_id(record: str, part: str) -> str:
+    """The id of one event of several that a record makes."""
+    made = f"{record}:{part}"
+    if len(made) * 4 > MAX_ID_BYTES and len(made.encode()) > MAX_ID_BYTES:
+        return f"{blake2b(record.encode(), digest_size=12).hexdigest()}:{part}"
+    return made
+
+
+def two_contacts(event_type: str, subject: str, data: dict[str, Any], scope: str) -> None:
+    """A merge, a split and an identification name another contact than their own."""
+    field = "anonymous_id" if event_type == "contact.identified" else "from"
+    other = data.get(field)
+    if not other:
+        raise Bad("missing-field", scope, "", f"{event_type} needs the other contact's id ({field}), and found none")
+    if other == subject:
+        raise Bad("merge-into-itself", scope, "", f"{event_type} names one contact twice")
+
+
+def placed(event_type: str, subject: str, data: dict[str, Any], scope: str) -> None:
+    if not (data.get("stage") or data.get("status")):
+        raise Bad("missing-field", scope, "", f"{event_type} needs a stage or a status, and found neither")
+
+
+MEANING: Final[Mapping[str, Callable[[str, str, dict[str, Any], str], None]]] = {
+    "contact.identified": two_contacts,
+    "contact.merged": two_contacts,
+    "contact.split": two_contacts,
+    "stage.set": placed,
+}
+"""Types that mean nothing without certain fields → what checks for these."""
+
+
+def brief(*found: Any) -> str:
+    """Values that tell kinds of record apart, for a message: names and versions, cut short."""
+    return ", ".join(
+        repr(value[:64]) if value.__class__ is str else str(as_key(value) or kind(value)) for value in found
+    )
