@@ -51,6 +51,13 @@ class StandIn:
         self.fingerprint = fingerprint
         self.applied = 0  # calls
 
+    @property
+    def layout(self) -> bytes:
+        return b"{}"
+
+    def learn(self, fingerprint: str, layout: bytes) -> list[str]:
+        return []
+
     def key_of(self, event: Event) -> bytes:
         return b"c:" + event.subject.encode()
 

@@ -43,6 +43,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     partitions: int
     worker_version: str
     kept: tuple[Definition, ...] = ()
+    layouts: dict[str, str] = {}  # of each of these definitions, by fingerprint: how its states are laid out
 
 
 _encoder = msgspec.json.Encoder()

@@ -38,7 +38,9 @@ class Deployments:
             partitioner=settings.partitioner,
             partitions=partitions,
             worker_version=worker_version,
+            layouts={engine.fingerprint: engine.layout.decode()},
         )
+        self._engine = engine
         self._seen: set[Headers] = set()
 
     def check(self, record: Record) -> None:
@@ -81,7 +83,10 @@ class Deployments:
             if definition.fingerprint != self._definition.fingerprint
         }
         kept = tuple(before.values())[-KEPT_MAX:]
-        own = msgspec.structs.replace(self._own, kept=kept)
+        layouts = {definition.fingerprint: found.layouts.get(definition.fingerprint, "") for definition in kept}
+        for definition in kept:
+            self._learn(definition, layouts[definition.fingerprint])
+        own = msgspec.structs.replace(self._own, kept=kept, layouts={**layouts, **self._own.layouts})
         held.deployment = None if encode_deployment(own) == value else encode_deployment(own)
 
     def _same(self, found: Definition, place: str) -> None:
@@ -105,6 +110,21 @@ class Deployments:
                 f"{found.fingerprint[:12]}) than this worker's (version {own.version}, {own.fingerprint[:12]})",
                 "run with --on-new-definition keep, which takes each contact's stage over as it stands; "
                 "or under another --group, which folds everything anew",
+            )
+
+    def _learn(self, definition: Definition, layout: str) -> None:
+        """Contacts of an older definition go on under this one, each at its first touch."""
+        if not layout:
+            raise Halt(
+                f"the states of version {definition.version} of {definition.lifecycle} can't be read by this worker",
+                "run under another --group, which folds everything anew",
+            )
+        gone = self._engine.learn(definition.fingerprint, layout.encode())
+        if gone:
+            raise Halt(
+                f"version {definition.version} of {definition.lifecycle} has stages that this one doesn't: "
+                f"{', '.join(gone)}",
+                "name each in `was` of the stage where its contacts go on",
             )
 
     def _same_ways(self, found: Deployment, held: Held) -> None:

@@ -33,6 +33,13 @@ class Engine(Protocol):
     def fingerprint(self) -> str:
         """A digest of the definition."""
 
+    @property
+    def layout(self) -> bytes:
+        """UTF-8 text by which the engine of a newer definition reads this one's states."""
+
+    def learn(self, fingerprint: str, layout: bytes) -> list[str]:
+        """States of an older definition are read from now on; the stages of it that have no place in this one."""
+
     def key_of(self, event: Event) -> bytes:
         """The state key that the event belongs to; it lies in the partition of the event's subject."""
 
