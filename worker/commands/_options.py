@@ -72,11 +72,11 @@ def read_lifecycle(name_or_path: str, assignments: tuple[tuple[str, str], ...] =
     from worker.definition.reader import read
     from worker.shipped import lifecycle_path
 
-    lifecycle = read(_shown(lifecycle_path(name_or_path)))
+    lifecycle = read(shown(lifecycle_path(name_or_path)))
     return resolve(lifecycle, dict(assignments)) if assignments else lifecycle
 
 
-def _shown(path: Path) -> Path:
+def shown(path: Path) -> Path:
     """The path as findings name it: short where it lies below the working folder."""
     try:
         return path.resolve().relative_to(Path.cwd())

@@ -82,11 +82,14 @@ class World:
 
 
 def in_order(outputs: Sequence[Output]) -> dict[str, list[Output]]:
-    """What a reader holds, by key, who takes away what was withdrawn and adds what stands instead."""
+    """What a reader holds, by key: without what was withdrawn or erased, and with what stands instead."""
     held: dict[str, list[Output]] = {}
     for output in outputs:
         data = output.body["data"]
         mine = held.setdefault(output.key, [])
+        if output.body["type"] == "lifecycle.contact.erased.v1":
+            held[output.key] = [output]
+            continue
         if output.body["type"] != "lifecycle.corrected.v1":
             mine.append(output)
             continue

@@ -1,0 +1,156 @@
+"""One scenario: its events in their order, the clock at its end, and where that differs from what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from worker.company.rollup import decode_company
+from worker.definition.errors import DefinitionError
+from worker.definition.model import Lifecycle
+from worker.definition.reader import read
+from worker.definition.scenario import CONTACT, Expected, ExpectedContact, Scenario
+from worker.events import decode, encode
+from worker.fold.engine import Engine
+from worker.fold.outcome import Event, Output, Refusal
+from worker.fold.state import Record, decode_entry
+from worker.plan import Plan, compile_plan
+from worker.replay.rows import company_row, contact_row
+from worker.replay.world import World, in_order
+from worker.scenarios.coverage import Coverage, watched
+from worker.shipped import UnknownLifecycle, lifecycle_path
+
+NEAR: Final = 0.005  # scores are given in hundredths
+STAGE_CHANGED: Final = "lifecycle.stage.changed.v1"
+BREACHED: Final = "lifecycle.sla.breached.v1"
+
+
+class Difference(NamedTuple):
+    """`what` is the place in `expect`, such as `stage` or `companies.acme.stage`."""
+
+    what: str
+    expected: Any
+    actual: Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a scenario. `histories` are the events out, by contact or company, in order."""
+
+    scenario: Scenario
+    differences: Sequence[Difference]
+    histories: Mapping[str, Sequence[Output]]
+    refused: Sequence[Refusal]
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences
+
+
+class Runner:
+    """Runs scenarios of any lifecycles; each definition is read and compiled once."""
+
+    def __init__(self, *, coverage: bool = False) -> None:
+        self.coverage: dict[str, Coverage] = {}
+        self._covering = coverage
+        self._plans: dict[Path, Plan] = {}
+
+    def run(self, scenario: Scenario) -> Result:
+        """Raises: DefinitionError for a definition with faults, or a name in `expect` that the lifecycle doesn't have;
+        UnknownLifecycle where there is none of that name."""
+        plan = self._plan(_definition(scenario))
+        unknown = scenario.unknown_names(plan.lifecycle)
+        if unknown:
+            raise DefinitionError(unknown)
+        world = World(Engine(plan, grace=False), scenario.until_ms)
+        refused: list[Refusal] = []
+        for sent in scenario.sent:
+            event = decode(None, encode(Event(*sent)))
+            if isinstance(event, Refusal):
+                refused.append(event)
+            else:
+                refused += [refusal for _, refusal in world.arrive([event])]
+        world.advance(scenario.until_ms)
+        refused += world.refused
+        histories = in_order(world.outputs)
+        found = _Found(plan, world, histories, len(refused), scenario.until_ms)
+        return Result(scenario, list(found.differences(scenario.expect)), histories, refused)
+
+    def _plan(self, path: Path) -> Plan:
+        plan = self._plans.get(path)
+        if plan is None:
+            plan = compile_plan(read(path))
+            if self._covering:
+                plan, self.coverage[str(path)] = watched(plan)
+            self._plans[path] = plan
+        return plan
+
+    def lifecycles(self) -> list[Lifecycle]:
+        """Those that the scenarios so far were about."""
+        return [plan.lifecycle for plan in self._plans.values()]
+
+
+def _definition(scenario: Scenario) -> Path:
+    """The definition that the scenario names: a shipped one, or a path from the working folder or the scenario's own."""
+    try:
+        return lifecycle_path(scenario.lifecycle)
+    except UnknownLifecycle:
+        beside = Path(scenario.source).parent / scenario.lifecycle
+        if beside.is_file():
+            return beside
+        raise
+
+
+class _Found:
+    """What there is to compare an expectation with."""
+
+    def __init__(
+        self, plan: Plan, world: World, histories: Mapping[str, Sequence[Output]], dead_letters: int, at: int
+    ) -> None:
+        entries = [decode_entry(state) for key, state in world.states.items() if key.startswith(b"c:")]
+        records = {entry.name: entry for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
+        companies = [decode_company(state) for key, state in world.states.items() if key.startswith(b"o:")]
+        self.contacts = {name: contact_row(plan, name, record.state, at) for name, record in records.items()}
+        self.companies = {company.name: company_row(plan, company) for company in companies}
+        self.histories = histories
+        self.dead_letters = dead_letters
+
+    def differences(self, expect: Expected) -> Iterator[Difference]:
+        yield from self._contact(CONTACT, expect, "")
+        for contact, wanted in expect.contacts.items():
+            yield from self._contact(contact, wanted, f"contacts.{contact}.")
+        for company, expected in expect.companies.items():
+            row = self.companies.get(company, {})
+            for what in sorted(expected.model_fields_set):
+                yield from _differ(f"companies.{company}.{what}", getattr(expected, what), row.get(what))
+        if expect.dead_letters is not None:
+            yield from _differ("dead_letters", expect.dead_letters, self.dead_letters)
+
+    def _contact(self, contact: str, expect: ExpectedContact, prefix: str) -> Iterator[Difference]:
+        row, said = self.contacts.get(contact, {}), [output.body for output in self.histories.get(contact, ())]
+        actual: dict[str, Any] = {
+            **{what: row.get(what) for what in ("stage", "status", "qualified", "score", "owner", "customer_status")},
+            "visited": [body["data"]["to"] for body in said if body["type"] == STAGE_CHANGED],
+            "sla_breaches": [body["data"]["stage"] for body in said if body["type"] == BREACHED],
+        }
+        for what in ExpectedContact.model_fields:
+            if what not in expect.model_fields_set:
+                continue
+            expected = getattr(expect, what)
+            if what == "segment":
+                segments = row.get("segments", [])
+                if expected not in segments if expected is not None else segments:
+                    yield Difference(f"{prefix}segment", expected, segments)
+            else:
+                yield from _differ(f"{prefix}{what}", expected, actual[what])
+
+
+def _differ(what: str, expected: Any, actual: Any) -> Iterator[Difference]:
+    if isinstance(expected, float | int) and not isinstance(expected, bool) and isinstance(actual, float | int):
+        same = abs(expected - actual) <= NEAR
+    else:
+        same = expected == actual
+    if not same:
+        yield Difference(what, expected, actual)
