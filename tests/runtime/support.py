@@ -13,7 +13,6 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from tests.runtime.standin import Contact, StandIn, read
-from worker.events import check_key, decode
 from worker.instants import format_instant
 from worker.runtime.changelog import DEPLOYMENT_KEY, to_write
 from worker.runtime.clock import CrashPoint, no_crash
@@ -32,7 +31,7 @@ TURNS_MAX = 3_000
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """A partitioner that is quick to compute; which one it is doesn't matter here."""
+    """Where the workers of these tests, and whoever writes for them, put a key."""
     return zlib.crc32(key) % partitions
 
 
@@ -46,6 +45,7 @@ def settings(**changed: Any) -> Settings:
         "partitions": 2,
         "contacts_topic": CONTACTS,
         "batch_wait_ms": 0,
+        "partitioner": "crc32",  # quick to compute, and another than the default
         "poll_ms": 10,
         "backoff_ms": 10,
         "backoff_ms_max": 1_000,
@@ -119,10 +119,6 @@ def worker(
         with_settings or settings(**changed),
         transport.cluster.clock,
         logger or quiet(),
-        decode=decode,
-        check_key=check_key,
-        partition_of=partition_of,
-        worker_version="test",
         report=report,
         crash_point=crash_point,
     )

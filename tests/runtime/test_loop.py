@@ -24,9 +24,11 @@ from tests.runtime.support import (
     partition_of,
     stored,
 )
-from worker.runtime.errors import EngineFault
+from worker.runtime.errors import EngineFault, Halt
+from worker.runtime.version import worker_version
 from worker.transports.base import Send, TopicPartition
 from worker.transports.errors import Fatal
+from worker.transports.partitioner import named
 from worker.transports.simulator.clients import SimulatedAdmin
 
 NOW = 1_767_225_600_000
@@ -173,7 +175,7 @@ def test_bad_input_is_dead_lettered_as_it_was_and_the_partition_goes_on(value: b
     assert header(dead, "lifecycle-source-topic") == INPUT
     assert header(dead, "lifecycle-source-partition") == str(partition_of(b"ann", 2))
     assert header(dead, "lifecycle-source-offset") == str(offset)
-    assert header(dead, "lifecycle-worker-version") == "test"
+    assert header(dead, "lifecycle-worker-version") == worker_version()
     assert bench.published() == ["ann seen good 1"]
     assert bench.worker.metrics.dead_letters == {reason: 1}
 
@@ -287,6 +289,48 @@ def test_a_rekeyed_record_that_is_refused_names_the_place_it_came_from() -> None
     assert header(dead, "lifecycle-source-topic") == INPUT
     assert header(dead, "lifecycle-source-partition") == str(elsewhere)
     assert header(dead, "lifecycle-source-offset") == str(offset)
+
+
+# ---------------------------------------------------------------------------------------------------- partitioner
+
+
+def written_by(bench: Bench, rule: str, count: int) -> None:
+    """Records of `count` contacts, put into partitions by another rule than the worker's."""
+    for number in range(count):
+        key = f"contact-{number}".encode()
+        bench.put(key, event("seen", key.decode(), NOW, f"e{number}"), partition=named(rule)(key) % bench.partitions)
+
+
+@pytest.mark.parametrize("rule", ["murmur2", "fnv1a"])
+@pytest.mark.parametrize("rekey", [False, True])
+def test_a_topic_written_by_another_known_partitioner_stops_the_worker_before_anything_is_written(
+    rule: str, rekey: bool
+) -> None:
+    bench = Bench(rekey=rekey)
+    written_by(bench, rule, 100)
+    with pytest.raises(Halt, match=f"--partitioner {rule}"):
+        bench.until(lambda: False)
+    assert bench.dead() == []
+    assert bench.cluster.committed(GROUP) == {}
+    bench.start(partitioner=rule)
+    bench.settle()
+    assert len(bench.published()) == 100
+
+
+def test_a_few_records_off_their_partition_are_no_other_partitioner() -> None:
+    bench = Bench()
+    for number in range(100):
+        bench.send("seen", f"contact-{number}")
+    bench.put(b"ann", event("seen", "ann", NOW, "x"), partition=1 - partition_of(b"ann", 2))
+    bench.settle()
+    assert bench.reasons() == ["off-partition"]
+
+
+def test_too_few_records_to_tell_are_dead_lettered() -> None:
+    bench = Bench()
+    written_by(bench, "murmur2", 8)
+    bench.settle()
+    assert 0 < len(bench.dead()) == 8 - len(bench.published())
 
 
 # ---------------------------------------------------------------------------------------------------- limits

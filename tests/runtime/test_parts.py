@@ -14,7 +14,7 @@ from tests.runtime.standin import StandIn
 from tests.runtime.support import GROUP, Bench, event, partition_of, settings
 from worker.events import check_key, decode
 from worker.fold.outcome import Output, Refusal
-from worker.runtime.batch import KNOWN_MAX, Batch, Sorter
+from worker.runtime.batch import Batch, Sorter
 from worker.runtime.changelog import Definition, definition_headers, definition_of, encode_state, to_write
 from worker.runtime.clock import Deadline, SystemClock
 from worker.runtime.dead_letters import OWN, dead_letter, size
@@ -107,22 +107,6 @@ def test_every_record_s_key_is_held_to_its_own_subject() -> None:
     value = event("seen", "ann", NOW, "a")
     sorter().input(batch, [record(there, 1, b"ann", value), record(there, 2, b"ben", value)], {there: held(there)})
     assert [refusal.reason for _, _, refusal in batch.refused] == ["key-is-not-subject"]
-
-
-def test_a_key_s_partition_is_computed_once_and_the_memory_for_it_is_bounded() -> None:
-    asked: list[bytes] = []
-
-    def counted(key: bytes, partitions: int) -> int:
-        asked.append(key)
-        return partition_of(key, partitions)
-
-    one = Sorter(StandIn(), decode, check_key, counted, 2, rekey=False)
-    for _ in range(3):
-        assert one.partition(b"ann") == partition_of(b"ann", 2)
-    assert asked == [b"ann"]
-    for number in range(KNOWN_MAX + 1):
-        one.partition(b"%d" % number)
-    assert len(one._known) <= KNOWN_MAX
 
 
 # ---------------------------------------------------------------------------------------------------- clocks

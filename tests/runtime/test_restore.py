@@ -340,7 +340,7 @@ def test_every_changelog_record_says_under_which_definition_it_was_written() -> 
     ("changed", "match"),
     [
         ({"client": "other"}, "runs with client other, this worker with embedded"),
-        ({"partitioner": "other"}, "runs with partitioner other, this worker with murmur2"),
+        ({"partitioner": "other"}, "runs with partitioner other, this worker with crc32"),
         ({"partitions": 7}, "runs with partition count 7, this worker with 1"),
     ],
 )

@@ -71,6 +71,7 @@ def test_a_definition_given_as_a_path_names_the_group() -> None:
         ({"instance_id": "a b"}, "instance_id", "letters, digits"),
         ({"output_topic": "engagement"}, "output_topic", "used for two things"),
         ({"group": "g", "output_topic": "g-changelog"}, "output_topic", "used for two things"),
+        ({"partitioner": "murmur"}, "partitioner", "did you mean 'murmur2'"),
         ({"stop_timeout_ms": 5_000}, "stop_timeout_ms", "not be below transaction_timeout_ms"),
         ({"backoff_ms": 50_000}, "backoff_ms_max", "not be below backoff_ms"),
         ({"batch_recods": 5}, "batch_recods", "did you mean 'batch_records'"),
@@ -174,3 +175,7 @@ def test_every_setting_is_read_from_the_environment(monkeypatch: pytest.MonkeyPa
     settings = load(FLAGS)
     assert (settings.batch_records, settings.leave) == (77, True)
     assert all(name == name.lower() for name in Settings.model_fields)
+
+
+def test_a_partitioner_may_be_named_as_librdkafka_names_it() -> None:
+    assert load({**FLAGS, "partitioner": "consistent_random"}).partitioner == "crc32"

@@ -26,8 +26,6 @@ WITH_REKEY: Final = frozenset({OFF_PARTITION, "no-key", "key-is-not-subject"})
 REKEYED: Final = "lifecycle-rekeyed"
 """Header of an event in the internal topic: where it was read, as topic/partition/offset. Messages have none."""
 
-KNOWN_MAX: Final = 200_000  # keys whose partition is remembered: computing it costs as much as decoding
-
 
 @dataclass(slots=True, eq=False)
 class Group:
@@ -55,7 +53,7 @@ class Batch:
 
 
 class Sorter:
-    """Sorts records into batches; remembers which partition a key belongs to."""
+    """Sorts records into batches."""
 
     def __init__(
         self,
@@ -73,17 +71,6 @@ class Sorter:
         self._partition_of = partition_of
         self._partitions = partitions
         self._rekey = rekey
-        self._known: dict[bytes, int] = {}
-
-    def partition(self, key: bytes) -> int:
-        """The partition of a record key."""
-        known = self._known
-        found = known.get(key)
-        if found is None:
-            if len(known) >= KNOWN_MAX:
-                known.clear()
-            found = known[key] = self._partition_of(key, self._partitions)
-        return found
 
     def input(self, batch: Batch, records: Sequence[Record], held: Mapping[int, Held]) -> None:
         """Add records of the input topic; those of partitions that aren't held or live are left out."""
@@ -163,11 +150,12 @@ class Sorter:
             return refusal
         if len(state_key) > KEY_BYTES_MAX:
             return Refusal(KEY_TOO_LONG, f"the subject has more than {KEY_BYTES_MAX - len(CONTACT)} bytes")
-        if key is not None and self.partition(key) != partition:
+        home = partition if key is None else self._partition_of(key, self._partitions)
+        if home != partition:
             return Refusal(
                 OFF_PARTITION,
-                f"the key belongs to partition {self.partition(key)} of {self._partitions}: produce it with the "
-                f"worker's partitioner, or run with --rekey",
+                f"the key belongs to partition {home} of {self._partitions}: produce it with the worker's partitioner, "
+                f"or run with --rekey",
             )
         return None
 

@@ -14,10 +14,12 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from worker.runtime.batch import PartitionOf, Sorter
+from worker.events import check_key, decode
+from worker.runtime.batch import Sorter
 from worker.runtime.clock import Clock, CrashPoint, no_crash
 from worker.runtime.dead_letters import size
 from worker.runtime.deployment import Deployments
+from worker.runtime.detection import Detector, placing
 from worker.runtime.engine import CheckKey, Decode, Engine
 from worker.runtime.errors import Halt
 from worker.runtime.folding import Folder
@@ -28,6 +30,7 @@ from worker.runtime.session import BatchLimit, Parts, Session
 from worker.runtime.settings import Settings
 from worker.runtime.topics import prepare
 from worker.runtime.upkeep import Upkeep
+from worker.runtime.version import worker_version
 from worker.stores.base import Store
 from worker.transports.base import Admin, Transport
 from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
@@ -53,10 +56,8 @@ class Worker:
         clock: Clock,
         logger: FilteringBoundLogger,
         *,
-        decode: Decode,
-        check_key: CheckKey,
-        partition_of: PartitionOf,
-        worker_version: str = "",
+        decode: Decode = decode,
+        check_key: CheckKey = check_key,
         report: Callable[[Progress], None] | None = None,
         rng: random.Random | None = None,
         crash_point: CrashPoint = no_crash,
@@ -70,8 +71,7 @@ class Worker:
         self._log = logger.bind(group=settings.group, instance=settings.instance_id)
         self._decode = decode
         self._check_key = check_key
-        self._partition_of = partition_of
-        self._worker_version = worker_version
+        self._partition_of = placing(settings.partitioner)
         self._report = report
         self._rng = rng or random.Random()
         self._crash_point = crash_point
@@ -149,7 +149,7 @@ class Worker:
         if self._admin is None:
             self._admin = self._transport.admin()
         topics = prepare(self._admin, settings, log)
-        deployments = Deployments(settings, self._engine, self._store, topics.partitions, self._worker_version)
+        deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version())
         shadow = Shadow(settings)
         log.info(
             "worker-started",
@@ -178,6 +178,7 @@ class Worker:
                 topics.partitions,
                 rekey=settings.rekey,
             ),
+            detector=Detector(settings.partitioner, topics.partitions),
             folder=Folder(self._engine, self._store, shadow, settings.batch_output_bytes),
             deployments=deployments,
             upkeep=Upkeep(self._admin, self._store, settings, self._clock, log, self.metrics),
@@ -195,7 +196,7 @@ class Worker:
                 crash_point=self._crash_point,
             ),
             partition_of=self._partition_of,
-            worker_version=self._worker_version,
+            worker_version=worker_version(),
             crash_point=self._crash_point,
         )
 

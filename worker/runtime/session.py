@@ -19,6 +19,7 @@ from worker.runtime.batch import Batch, PartitionOf, Sorter
 from worker.runtime.changelog import Definition, definition_headers
 from worker.runtime.clock import Clock, CrashPoint, Deadline
 from worker.runtime.deployment import Deployments
+from worker.runtime.detection import Detector
 from worker.runtime.engine import Engine
 from worker.runtime.errors import Halt
 from worker.runtime.folding import Folder, Overflow
@@ -32,7 +33,7 @@ from worker.runtime.transaction import Work, commit
 from worker.runtime.upkeep import Upkeep
 from worker.stores.base import Store
 from worker.transports.base import GroupMetadata, Producer, Reader, Record, Send, TopicPartition, Transport
-from worker.transports.errors import RecordTooLarge, Retriable
+from worker.transports.errors import Fenced, RecordTooLarge, Retriable
 
 STEPS: Final = ("polled", "membership", "folded")
 """The crash points of a turn before its transaction, in order; `transaction.STEPS` and `restore.STEPS` have theirs."""
@@ -74,6 +75,7 @@ class Parts:
     limit: BatchLimit
     limits: dict[str, int]  # bytes of a record by topic; lowered where the log turns out to take less
     sorter: Sorter
+    detector: Detector
     folder: Folder
     deployments: Deployments
     upkeep: Upkeep
@@ -148,7 +150,15 @@ class Session:
         limit = self._parts.limit.records
         ends = self._clock.monotonic() + self._settings.batch_wait_ms / 1000
         # Polled in any case, if for one record: it is how the group hears from this worker.
-        records = self._consumer.poll(0 if self._busy() else self._settings.poll_ms, max(1, limit - len(self._inbox)))
+        timeout_ms = 0 if self._busy() else self._settings.poll_ms
+        try:
+            records = self._consumer.poll(timeout_ms, max(1, limit - len(self._inbox)))
+        except Fenced as error:
+            # Joining again would put the other one out, which would join again in turn.
+            raise Halt(
+                f"instance {self._settings.instance_id} of group {self._settings.group} runs elsewhere ({error})",
+                "give every worker an --instance-id of its own; if this one was replaced, let it rest",
+            ) from error
         self._inbox.add(records)
         while records and len(self._inbox) < limit:  # until a poll is empty or the time is over
             left_ms = int((ends - self._clock.monotonic()) * 1000)
@@ -295,6 +305,7 @@ class Session:
         sorter = self._parts.sorter
         sorter.input(batch, records, self.held)
         sorter.internal(batch, messages, self.held)
+        self._parts.detector.look(records, batch)
         assembly = self._assembly()
         try:
             self._parts.folder.batch(batch, self.held, assembly, self._clock.wall_ms())

@@ -27,6 +27,7 @@ from pydantic_settings import SettingsError as SettingsSourceError
 
 from worker.definition.nearest import near_miss, nearest, suggestion
 from worker.runtime.errors import SettingsError
+from worker.transports.partitioner import ALIASES, HASHES
 
 PREFIX = "LIFECYCLE_"
 CONFIG = "config"  # names the TOML file; a flag and LIFECYCLE_CONFIG, not itself a setting in that file
@@ -129,6 +130,14 @@ class Settings(BaseSettings):
         if value is not None and not NAME.fullmatch(value):
             raise ValueError("a topic is 1 to 200 letters, digits, '.', '_' or '-'")
         return value
+
+    @field_validator("partitioner")
+    @classmethod
+    def _partitioner(cls, value: str) -> str:
+        found = ALIASES.get(value, value)
+        if found not in HASHES:
+            raise ValueError(f"expected one of {', '.join(sorted(HASHES))}{suggestion(nearest(value, HASHES))}")
+        return found
 
     @field_validator("kafka")
     @classmethod
