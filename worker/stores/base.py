@@ -36,6 +36,10 @@ class Store(Protocol):
     a `due` that is negative. A store belongs to the process that opened it, not to one forked from that.
     """
 
+    @property
+    def emptied(self) -> str | None:
+        """Why what it held was thrown away when it was opened; None where nothing was."""
+
     def get(self, partition: int, key: bytes) -> bytes | None: ...
 
     def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:

@@ -24,6 +24,8 @@ class _Partition:
 class MemoryStore:
     """Everything in dictionaries; it ends with the process."""
 
+    emptied: str | None = None  # there is nothing before it is opened
+
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
         self._closed = False
