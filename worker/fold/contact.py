@@ -401,18 +401,17 @@ class Contact:
         if not outputs:
             return
         recorded = tell.iso(self.now)
+        stands = tell.current(self.plan, record.state, 0) if record.state.stage >= 0 else None
         for output in outputs:
             record.revision += 1
-            stands = tell.current(self.plan, record.state, record.revision) if record.state.stage >= 0 else None
+            if stands is not None:
+                stands = {**stands, "revision": record.revision}
             for body in (output.body, *output.body["data"].get("restated", ())):
                 body["recordedtime"] = recorded
                 body["data"]["current"] = stands
         self.outcome.outputs += outputs
-        if record.state.stage >= 0:
-            self.outcome.current = {
-                "lifecycle": self.plan.lifecycle.lifecycle, "contact": self.name,
-                **tell.current(self.plan, record.state, record.revision),
-            }  # fmt: skip
+        if stands is not None:
+            self.outcome.current = {"lifecycle": self.plan.lifecycle.lifecycle, "contact": self.name, **stands}
 
     def _membership(self, record: Record) -> None:
         """Tell the contact's company, and the one it left, where it stands now."""
