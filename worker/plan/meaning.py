@@ -24,6 +24,8 @@ class Meaning:
         self.lifecycle = lifecycle
         self.scope = scope_of(lifecycle)
         self._parsed: dict[str, ast.expr] = {}
+        self._patterns: dict[str, ParsedPattern] = {}
+        self._order: list[tuple[str, str]] | None = None
         self.parameters = parameter_values(lifecycle)
         self.stages = tuple(lifecycle.stages)
         statuses = lifecycle.statuses
@@ -46,7 +48,14 @@ class Meaning:
         return node
 
     def patterns(self, given: Iterable[str]) -> list[ParsedPattern]:
-        return [parse_pattern(text, self.scope) for text in given]
+        """The patterns of the texts; callers must not change their guards."""
+        return [self._pattern(text) for text in given]
+
+    def _pattern(self, text: str) -> ParsedPattern:
+        found = self._patterns.get(text)
+        if found is None:
+            found = self._patterns[text] = parse_pattern(text, self.scope)
+        return found
 
     def _names(self) -> Names:
         lifecycle = self.lifecycle
@@ -174,6 +183,11 @@ class Meaning:
 
     def order(self) -> list[tuple[str, str]]:
         """Facts and signals, each after those it needs; where nothing is needed, facts first, as written."""
+        if self._order is None:
+            self._order = self._ordered()
+        return self._order
+
+    def _ordered(self) -> list[tuple[str, str]]:
         facts, done = self.lifecycle.facts, dict[tuple[str, str], bool]()
         ordered: list[tuple[str, str]] = []
 
