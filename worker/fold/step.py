@@ -69,12 +69,16 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
     at, kind, data, source = event.time, event.type, event.data, event.source
     state.order += 1
     state.at = at
-    if state.stage < 0:
+    begun = 0  # signals of entering the first stage, which like those of any move are known to the moves after it
+    first = state.stage < 0
+    if first:
         state.created = state.status_since = at
-        _enter(plan, state, at, 0, None, event, teller)
+        begun = _enter(plan, state, at, 0, None, event, None)
     if event.bare:
         plan.derive(state, at)
-        _walk(plan, state, at, event, 0, teller)
+        if first:
+            _tell_beginning(plan, state, at, begun, event, teller)
+        _walk(plan, state, at, event, begun, teller)
         return
     if event.traits:
         plan.take_traits(state, event.traits)
@@ -84,6 +88,8 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
     plan.derive(state, at)
     if data.get("reason"):
         state.reason = data["reason"]
+    if first:
+        _tell_beginning(plan, state, at, begun, event, teller)
     if teller is not None and (loud := signals & plan.published):
         _tell_signals(state, at, loud, event, teller)
     if teller is not None and kind in ("contact.merged", "contact.identified") and "wanted" not in data:
@@ -93,12 +99,24 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         _set_status(state, at, status, event, teller)
     if state.promise is not None and plan.meets[key](state, data, at, signals, kind, source):
         state.promise = None
+    signals |= begun
     if kind == "stage.set":
         signals |= _place(plan, state, event, signals, teller)
     number = plan.moves_for[key](state, data, at, signals, kind, source)
     if number >= 0:
         signals |= _move(plan, state, at, plan.moves[number], event, signals, teller)
     _walk(plan, state, at, event, signals, teller)
+
+
+def _tell_beginning(plan: Plan, state: State, at: int, signals: int, event: Kept, teller: Teller | None) -> None:
+    """Entering the first stage is told with what the event that began it says of company, traits and campaign."""
+    state.promise = _promise(plan, state, at)
+    if teller is not None:
+        teller.moved(state, at, -1, 0, None, event)
+        if state.status:
+            teller.status(state, at, 0, event)
+        if loud := signals & plan.published:
+            _tell_signals(state, at, loud, event, teller)
 
 
 def fire(plan: Plan, state: State, deadline: int, teller: Teller | None) -> None:
