@@ -72,6 +72,12 @@ def test_closed_store_is_whole_when_opened_again(tmp_path: Path) -> None:
         assert store.next_due(1) == 300
 
 
+def test_states_are_their_owner_s_only(tmp_path: Path) -> None:
+    with closing(LmdbStore(tmp_path / "state")):
+        assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+        assert (tmp_path / "state" / FILE).stat().st_mode & 0o077 == 0
+
+
 # The folder has one user
 
 

@@ -41,6 +41,7 @@ class Environment:
             self._lmdb: lmdb.Environment | None = lmdb.open(
                 str(file),
                 subdir=False,
+                mode=0o600,  # states are personal data
                 map_size=size,
                 sync=False,
                 metasync=False,

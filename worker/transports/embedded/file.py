@@ -65,6 +65,8 @@ class LogFile:
         self._busy_ms = -1
         with self._translated("open"):
             path.parent.mkdir(parents=True, exist_ok=True)
+            # Events are personal data: a new file is its owner's only, and SQLite gives its companions the same mode.
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             self._connection: sqlite3.Connection | None = sqlite3.connect(
                 path, timeout=REQUEST_MS / 1000, isolation_level=None, check_same_thread=False
             )
@@ -117,6 +119,10 @@ class LogFile:
         with self._mutex, self._translated("read"):
             return self._alive().execute("PRAGMA data_version").fetchone()[0], self._writes
 
+    @property
+    def closed(self) -> bool:
+        return self._connection is None
+
     def close(self) -> None:
         """In an orderly end everything is on disk. A second call does nothing."""
         with self._mutex:
@@ -136,7 +142,7 @@ class LogFile:
         _use_write_ahead_log(connection)
         connection.execute(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute("PRAGMA cache_size = -16000")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
             connection.execute("BEGIN IMMEDIATE")
             if connection.execute("PRAGMA user_version").fetchone()[0] == 0:  # else another process was faster
@@ -165,7 +171,12 @@ class LogFile:
                 raise Fatal(text, "make room on the disk, then start again; nothing was lost") from error
             raise Fatal(text, "name a file on a local disk that you may write to") from error
         except sqlite3.DatabaseError as error:
-            raise Fatal(f"log {self.path}: {operation}: {error}", "name another file, or delete this one") from error
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                raise  # a fault of this code, not of the file
+            raise Fatal(
+                f"log {self.path}: {operation}: {error}", "it is damaged, or no log at all: name another file"
+            ) from error
         except OSError as error:
             raise Fatal(f"log {self.path}: {operation}: {error}", "name a file that you may write to") from error
 

@@ -18,6 +18,7 @@ from worker.transports.groups import Group, Membership, Partitions
 
 BEATS_PER_SESSION = 4
 POLL_INTERVAL_SECONDS_MAX = 300.0  # a process that does not poll for so long is taken for hung
+LEAVE_MS = 5_000
 ROUNDS_MAX = 4  # of one poll: join, be given an assignment, give something up, be given another
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -130,17 +131,26 @@ class Place:
             )
         self._heart.member = self._member.id
 
+    def stop(self) -> None:
+        """Give no sign of life any more."""
+        self._heart.stop()
+
     def close(self, leave: bool) -> None:
         """A dynamic member leaves, a static one only if told to; its session runs out otherwise."""
-        self._heart.stop()
-        member = self._member.id
-        if member is not None and (leave or self._member.instance is None):
+        self.stop()
+        member, static = self._member.id, self._member.instance is not None
+        self._member.end()
+        if member is None or self._file.closed or (static and not leave):
+            return
+        try:
             counts = self._counts()
-            with self._file.write("leave") as connection:
+            with self._file.write("leave", LEAVE_MS) as connection:
                 group, version = load(connection, self.group)
                 group.remove(member, counts)
                 save(connection, group, version)
-        self._member.end()
+        except Retriable:
+            if leave:  # else its session runs out, as after a kill
+                raise
 
     def _changed(self) -> bool:
         """The group is another one than at the last poll, or somebody in it may have fallen silent."""

@@ -12,11 +12,10 @@ def renew(connection: sqlite3.Connection, name: str) -> int:
     """A newer producer's epoch; what an earlier one left open is aborted."""
     for (txn,) in connection.execute("SELECT id FROM transactions WHERE producer = ?", (name,)).fetchall():
         abort(connection, txn)
-    row = connection.execute(
-        "INSERT INTO producers VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1 RETURNING epoch",
-        (name,),
-    ).fetchone()
-    epoch: int = row[0]
+    connection.execute(
+        "INSERT INTO producers VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET epoch = epoch + 1", (name,)
+    )
+    epoch: int = connection.execute("SELECT epoch FROM producers WHERE name = ?", (name,)).fetchone()[0]
     return epoch
 
 
@@ -25,10 +24,10 @@ def open_transaction(connection: sqlite3.Connection, name: str, epoch: int, txn:
     check(connection, name, epoch, txn)
     if txn is not None:
         return txn
-    row = connection.execute(
-        "INSERT INTO transactions (producer, ends_ms) VALUES (?, ?) RETURNING id", (name, now_ms() + timeout_ms)
-    ).fetchone()
-    opened: int = row[0]
+    opened = connection.execute(
+        "INSERT INTO transactions (producer, ends_ms) VALUES (?, ?)", (name, now_ms() + timeout_ms)
+    ).lastrowid
+    assert opened is not None  # an INSERT has one
     return opened
 
 

@@ -37,11 +37,14 @@ class EmbeddedTransport:
         self._log = Log(self._file)
         self._session_ms = session_ms
         self._transaction_ms = transaction_ms
+        self._places: list[Place] = []
 
     def consumer(self, group: str, topics: Sequence[str], instance_id: str | None) -> EmbeddedConsumer:
         clean(self._log)
         client = instance_id or f"process-{os.getpid()}"
-        return EmbeddedConsumer(self._log, Place(self._log, group, topics, instance_id, client, self._session_ms))
+        place = Place(self._log, group, topics, instance_id, client, self._session_ms)
+        self._places.append(place)
+        return EmbeddedConsumer(self._log, place)
 
     def reader(self) -> EmbeddedReader:
         return EmbeddedReader(self._log)
@@ -53,7 +56,9 @@ class EmbeddedTransport:
         return EmbeddedAdmin(self._log)
 
     def close(self) -> None:
-        """Its clients are of no use afterwards. A second call does nothing."""
+        """Its clients are of no use afterwards; members that were not closed run out. A second call does nothing."""
+        for place in self._places:
+            place.stop()
         self._file.close()
 
 
