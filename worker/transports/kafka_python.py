@@ -24,6 +24,7 @@ import kafka
 from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka import TopicPartition as TheirPartition
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.future import Future
 from kafka.record import util as checksums
 from kafka.structs import MemberState
 
@@ -32,6 +33,7 @@ from worker.transports.errors import Fatal, Fenced, Retriable, TransportError
 from worker.transports.kafka_python_admin import KafkaPythonAdmin
 from worker.transports.kafka_python_errors import translate
 from worker.transports.kafka_python_producer import LIBRARY, KafkaPythonProducer, discard
+from worker.transports.kafka_python_records import decode_by_batch
 from worker.transports.options import CLIENT_STEM, Options, check, refuse_strangers, servers, typed
 
 CLIENT_ID = CLIENT_STEM + "kafka-python"
@@ -105,7 +107,7 @@ class KafkaPythonTransport:
     """See `worker.transports.base.Transport`."""
 
     def __init__(self, url: str, options: Options | None = None, *, packed: bool = True) -> None:
-        """Connects to nothing yet. `packed` False sends record by record, by the library's own method."""
+        """Connects to nothing yet. `packed` False reads and writes record by record, by the library's own methods."""
         self.servers = servers(url)
         if getattr(checksums, "crc32c_c", None) is None:
             raise Fatal(
@@ -128,10 +130,15 @@ class KafkaPythonTransport:
         except BaseException:
             admin.close()
             raise
+        if self._packed:
+            decode_by_batch(client)
         return KafkaPythonConsumer(client, group, topics, instance_id, admin)
 
     def reader(self) -> KafkaPythonReader:
-        return KafkaPythonReader(self._made(KafkaConsumer, READING, group_id=None))
+        client = self._made(KafkaConsumer, READING, group_id=None)
+        if self._packed:
+            decode_by_batch(client)
+        return KafkaPythonReader(client)
 
     def producer(self, transactional_id: str) -> KafkaPythonProducer:
         client = self._made(KafkaProducer, WRITING, transactional_id=transactional_id)
@@ -194,6 +201,24 @@ class Notes(ConsumerRebalanceListener):  # type: ignore[misc]
     def on_partitions_lost(self, lost: Any) -> None:
         self.on_partitions_revoked(lost)
         self.lost = True
+
+
+class KeptResult(Future):  # type: ignore[misc]
+    """A result that is there already, and says so only to who waits for it."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self._kept = value
+
+    def add_errback(self, *arguments: Any, **more: Any) -> Any:
+        """The last thing that the library does before it waits."""
+        super().add_errback(*arguments, **more)
+        return self if self.is_done else self.success(self._kept)
+
+    def __await__(self) -> Any:
+        if not self.is_done:
+            self.success(self._kept)
+        return super().__await__()
 
 
 class KafkaPythonConsumer:
@@ -308,15 +333,20 @@ class KafkaPythonConsumer:
             self._metadata = GroupMetadata(self._group, now.generation_id, now.member_id, now)
 
     def _finish_rejoining(self) -> None:
-        """A way out of a trap in the library: a rejoining that it forgot.
+        """A way out of two traps in the library, for polls that end while the group is being joined.
 
-        If a poll's time is over while the group is joined, the next poll is to go on with that; it looks whether there
-        still is reason to rejoin. Where the reason was new metadata, joining has just removed it: the assignment is
-        never taken, the heartbeat stays off, nothing is read again (seen: for ever, in 3.0.12).
+        The next poll is to go on with that joining, which runs meanwhile. But it first looks whether there still is a
+        reason to rejoin. Where the reason was new metadata, joining has just removed it: the assignment is never
+        taken, the heartbeat stays off, nothing is read again (seen: for ever, in 3.0.12). And where the joining has
+        ended between two polls, it begins another one, which has every member rejoin, and so on.
         """
         coordinator = self._client._coordinator
-        if coordinator.rejoining and not coordinator.rejoin_needed:
-            coordinator.request_rejoin()
+        if coordinator.rejoining:
+            joined = coordinator._join_task
+            if joined is not None and joined.succeeded() and coordinator.group_metadata().generation_id >= 0:
+                coordinator._join_task = KeptResult(joined.value)
+            if not coordinator.rejoin_needed:
+                coordinator.request_rejoin()
 
     def _displaced(self) -> bool:
         """Whether a newer worker took this instance's place: the library stops its heartbeat and goes on reading."""
@@ -403,13 +433,16 @@ def poll(client: Any, timeout_ms: int, max_records: int) -> Mapping[Any, Sequenc
 
 
 def records_of(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
-    """The library's records as ours; by place, not by name, which halves what this costs a record."""
+    """The records of all partitions in one list; the library's own, where it decoded them, as ours."""
     new = tuple.__new__
-    return [
-        new(Record, (topic, partition, record[3], record[4], record[6], record[7], tuple(record[8])))
-        for (topic, partition), records in batches.items()
-        for record in records
-    ]
+    found: list[Record] = []
+    for (topic, partition), records in batches.items():
+        if type(records[0]) is Record:
+            found.extend(records)
+        else:
+            for each in records:  # by place, not by name, which halves what this costs a record
+                found.append(new(Record, (topic, partition, each[3], each[4], each[6], each[7], tuple(each[8]))))
+    return found
 
 
 def next_offset(client: Any, partition: TheirPartition) -> int:

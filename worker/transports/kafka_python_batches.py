@@ -61,7 +61,7 @@ def sized(content: bytes | None) -> bytes:
 def packed_headers(headers: Headers) -> bytes:
     parts = [zigzag(len(headers))]
     for name, content in headers:
-        parts += (sized(name.encode()), sized(content))
+        parts += (sized(name.encode("utf-8", "surrogateescape")), sized(content))
     return b"".join(parts)
 
 
