@@ -82,7 +82,7 @@ REMEDIES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
     (ssl.SSLError, "check the ssl_ options in [kafka]: the certificate authority, the host name, the key"),
 )
 
-LIBRARY_ERROR = re.compile(r"\b([A-Z]\w*Error)\b")
+CLASS_NAME = re.compile(r"\b[A-Z]\w+")
 
 
 def translate(error: BaseException, doing: str, index: int | None = None) -> TransportError:
@@ -119,7 +119,7 @@ def insides(error: BaseException) -> Iterator[BaseException]:
         if isinstance(each, BaseException):
             yield from insides(each)
         elif isinstance(each, str) and type(error) is theirs.KafkaError:
-            for name in LIBRARY_ERROR.findall(each):
+            for name in CLASS_NAME.findall(each):
                 kind = getattr(theirs, name, None)
                 if isinstance(kind, type) and issubclass(kind, theirs.KafkaError) and kind is not theirs.KafkaError:
                     yield kind(*((),) if kind is theirs.LogTruncationError else ())
