@@ -79,7 +79,7 @@ class StandIn:
                 raise RuntimeError(f"personal data of {arrival.subject}")
             elif arrival.type != "pass":
                 ended |= self._fold(contact, arrival, key, outcome)
-        return self._settle(contact, outcome, ended=ended)
+        return self._settle(contact, outcome, key, ended=ended)
 
     def _fold(self, contact: Contact, event: Event, key: bytes, outcome: Outcome) -> bool:
         contact.events.append(event.id)
@@ -104,7 +104,7 @@ class StandIn:
                 contact.timers.remove((due, by))
                 contact.woken.append(by)
                 self._publish(outcome, key, "woken", by, len(contact.woken), due=due)
-        return self._settle(contact, outcome)
+        return self._settle(contact, outcome, key)
 
     def _publish(
         self, outcome: Outcome, key: bytes, kind: str, by: str, number: int, padding: str = "", due: int = 0
@@ -113,12 +113,13 @@ class StandIn:
         data = {"by": by, "number": number, "padding": padding, "due": due}
         outcome.outputs.append(Output(contact, {"type": kind, "subject": contact, "data": data}))
 
-    def _settle(self, contact: Contact, outcome: Outcome, *, ended: bool = False) -> Outcome:
+    def _settle(self, contact: Contact, outcome: Outcome, key: bytes, *, ended: bool = False) -> Outcome:
         if outcome.outputs:
             outcome.changed = True
             outcome.state = None if ended else msgspec.msgpack.encode(contact)
             outcome.due = contact.due()
             outcome.current = None if ended else contact.current()
+            outcome.ended = key[2:].decode() if ended else None
         else:
             outcome.due = contact.due()
         return outcome

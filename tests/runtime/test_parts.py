@@ -27,6 +27,7 @@ from worker.stores.base import Write
 from worker.stores.memory import MemoryStore
 from worker.transports.base import GroupMetadata, Headers, Record, Send, TopicPartition
 from worker.transports.errors import Retriable
+from worker.transports.partitioner import crc32
 from worker.transports.simulator import SimulatedClock
 from worker.transports.simulator.clients import SimulatedAdmin, SimulatedConsumer
 
@@ -81,7 +82,7 @@ def held(number: int, *, live: bool = True) -> Held:
 
 
 def sorter(**changed: Any) -> Sorter:
-    return Sorter(StandIn(), decode, check_key, partition_of, 2, **{"rekey": False, **changed})
+    return Sorter(StandIn(), decode, check_key, crc32, 2, **{"rekey": False, **changed})
 
 
 def test_records_of_partitions_that_are_not_live_are_left_out_with_their_offsets() -> None:

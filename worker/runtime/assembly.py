@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from worker.fold.outcome import Event, Outcome, Output, Refusal
-from worker.runtime.batch import KEY_TOO_LONG, REKEYED, PartitionOf
+from worker.runtime.batch import KEY_TOO_LONG, REKEYED, Rule
 from worker.runtime.changelog import DEPLOYMENT_KEY, encode_state
 from worker.runtime.dead_letters import dead_letter, size
 from worker.runtime.engine import CONTACT
@@ -20,6 +20,9 @@ from worker.transports.base import Headers, Record, Send
 CLOUDEVENT: Final[Headers] = (("content-type", b"application/cloudevents+json; charset=UTF-8"),)
 KEY_PREFIX: Final = len(CONTACT)
 RECORD_TOO_LARGE: Final = "record-too-large"
+
+_encode = msgspec.json.Encoder().encode
+_new = tuple.__new__  # a named tuple by place: half the price of one by name, paid for every state
 
 
 class TooLarge(Exception):
@@ -33,9 +36,7 @@ class TooLarge(Exception):
 class Assembly:
     """What one transaction writes, in the making. Sends of one key keep the order they were added in."""
 
-    def __init__(
-        self, topics: Topics, limits: dict[str, int], partition_of: PartitionOf, definition: Headers, version: str
-    ) -> None:
+    def __init__(self, topics: Topics, limits: dict[str, int], rule: Rule, definition: Headers, version: str) -> None:
         self.states: list[Send] = []
         self.others: list[Send] = []
         self.writes: dict[int, list[Write]] = {}
@@ -46,10 +47,10 @@ class Assembly:
         self.late = 0
         self._topics = topics
         self._limits = limits
-        self._partition_of = partition_of
+        self._rule = rule
         self._definition = definition
+        self._state_frame = size(None, None, definition)
         self._version = version
-        self._encode = msgspec.json.Encoder().encode
 
     def add(self, held: Held, key: bytes, records: Sequence[Record], outcome: Outcome) -> None:
         """Add what became of one key; `records` are its arrivals, for those that were refused.
@@ -57,30 +58,34 @@ class Assembly:
         Raises `TooLarge`, with nothing added, where a topic can't take one of the records.
         """
         others: list[Send] = []
-        state: Send | None = None
+        value: bytes | None = None
+        bytes_ = 0
+        topics = self._topics
         if outcome.changed:
             value = encode_state(outcome.state, outcome.due)
-            state = Send(self._topics.changelog, held.number, key, value, self._definition)
-            bytes_ = self._fits(state)
-        else:
-            bytes_ = 0
+            bytes_ = self._state_frame + len(key) + (len(value) if value is not None else 0)
+            limit = self._limits.get(topics.changelog)
+            if limit is not None and bytes_ > limit:
+                raise TooLarge(topics.changelog, bytes_, limit)
         if outcome.outputs:
             bytes_ += self._outputs(held, key, outcome.outputs, others)
         if outcome.messages:
             bytes_ += self._messages(outcome, others)
-        if self._topics.contacts is not None:
+        if topics.contacts is not None:
             bytes_ += self._contact(held, key, outcome, others)
         # From here on nothing raises: all of the outcome or nothing of it.
-        if state is not None:
-            self.states.append(state)
-            write = Write(key, outcome.state, outcome.due)
-            of_partition = self.writes.get(held.number)
+        if outcome.changed:
+            number = held.number
+            self.states.append(_new(Send, (topics.changelog, number, key, value, self._definition)))
+            write = _new(Write, (key, outcome.state, outcome.due))
+            of_partition = self.writes.get(number)
             if of_partition is None:
-                self.writes[held.number] = [write]
+                self.writes[number] = [write]
             else:
                 of_partition.append(write)
-        self.others += others
-        self.published += outcome.outputs
+        if others:
+            self.others += others
+            self.published += outcome.outputs
         self.bytes += bytes_
         self.duplicates += outcome.duplicates
         self.late += outcome.late
@@ -93,7 +98,7 @@ class Assembly:
         if record.key is None:
             partition = number % self._topics.dead_letter_partitions
         else:
-            partition = self._partition_of(record.key, self._topics.dead_letter_partitions)
+            partition = self._rule(record.key) % self._topics.dead_letter_partitions
         send = dead_letter(record, refusal, topic, partition, self._version, self._limits.get(topic))
         self.others.append(send)
         self.bytes += size(send.key, send.value, send.headers)
@@ -103,7 +108,7 @@ class Assembly:
         """The record goes through the internal topic, under its subject. Too large a one is refused."""
         subject = event.subject.encode()
         origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
-        topic, partition = self._topics.internal, self._partition_of(subject, self._topics.partitions)
+        topic, partition = self._topics.internal, self._rule(subject) % self._topics.partitions
         send = Send(topic, partition, subject, record.value, (*record.headers, (REKEYED, origin)))
         if len(subject) > KEY_BYTES_MAX - KEY_PREFIX:
             self.refuse(number, record, Refusal(KEY_TOO_LONG, f"the subject has {len(subject)} bytes"))
@@ -125,8 +130,8 @@ class Assembly:
         of_contact, bytes_ = key.startswith(CONTACT), 0
         for output in outputs:
             contact = output.key.encode()
-            partition = self._place(held, contact, count) if of_contact else self._partition_of(contact, count)
-            send = Send(topic, partition, contact, self._encode(output.body), CLOUDEVENT)
+            partition = self._place(held, contact, count) if of_contact else self._rule(contact) % count
+            send = Send(topic, partition, contact, _encode(output.body), CLOUDEVENT)
             bytes_ += self._fits(send)
             others.append(send)
         return bytes_
@@ -136,21 +141,21 @@ class Assembly:
         for message in outcome.messages:
             if len(message.key) > KEY_BYTES_MAX:
                 raise TooLarge(topic, len(message.key), KEY_BYTES_MAX)
-            partition = self._partition_of(message.route or message.key[KEY_PREFIX:], self._topics.partitions)
+            partition = self._rule(message.route or message.key[KEY_PREFIX:]) % self._topics.partitions
             send = Send(topic, partition, message.key, message.body)
             bytes_ += self._fits(send)
             others.append(send)
         return bytes_
 
     def _contact(self, held: Held, key: bytes, outcome: Outcome, others: list[Send]) -> int:
-        """The contact's line in the compacted topic; an empty `current`, or the end of its state, takes it away."""
-        ended = outcome.changed and outcome.state is None and key.startswith(CONTACT)
-        if outcome.current is None and not ended:
+        """The contact's line in the compacted topic, or its removal: no more is known of it than that it ended."""
+        if outcome.current is None and outcome.ended is None:
             return 0
         assert self._topics.contacts is not None
+        # A state's key may be a digest of the contact's id, so the contact is named apart where it can be.
         named = outcome.ended or (outcome.current or {}).get("contact")
         contact = named.encode() if named else key[KEY_PREFIX:]
-        value = self._encode(outcome.current) if outcome.current else None
+        value = None if outcome.current is None else _encode(outcome.current)
         partition = self._place(held, contact, self._topics.contacts_partitions)
         send = Send(self._topics.contacts, partition, contact, value)
         others.append(send)
@@ -158,7 +163,7 @@ class Assembly:
 
     def _place(self, held: Held, own: bytes, count: int) -> int:
         """The partition of the folded key itself: among as many as the input has, the one its events came from."""
-        return held.number if count == self._topics.partitions else self._partition_of(own, count)
+        return held.number if count == self._topics.partitions else self._rule(own) % count
 
     def _fits(self, send: Send) -> int:
         bytes_ = size(send.key, send.value, send.headers)

@@ -15,8 +15,8 @@ from worker.runtime.partition import Held
 from worker.stores.base import KEY_BYTES_MAX
 from worker.transports.base import Record, TopicPartition
 
-PartitionOf = Callable[[bytes, int], int]
-"""The partition of a key among so many."""
+Rule = Callable[[bytes], int]
+"""A partitioner: a key's number, whose remainder by the count is the partition."""
 
 OFF_PARTITION: Final = "off-partition"
 KEY_TOO_LONG: Final = "key-too-long"
@@ -60,7 +60,7 @@ class Sorter:
         engine: Engine,
         decode: Decode,
         check_key: CheckKey,
-        partition_of: PartitionOf,
+        rule: Rule,
         partitions: int,
         *,
         rekey: bool,
@@ -68,13 +68,14 @@ class Sorter:
         self._key_of = engine.key_of
         self._decode = decode
         self._check_key = check_key
-        self._partition_of = partition_of
+        self._rule = rule
         self._partitions = partitions
         self._rekey = rekey
 
     def input(self, batch: Batch, records: Sequence[Record], held: Mapping[int, Held]) -> None:
         """Add records of the input topic; those of partitions that aren't held or live are left out."""
         decode, key_of, refused = self._decode, self._key_of, batch.refused
+        rule, partitions = self._rule, self._partitions
         number, last = -1, 0
         groups: dict[bytes, Group] = {}
         of_partition: Held | None = None
@@ -98,7 +99,9 @@ class Sorter:
             state_key = key_of(event)
             group = groups.get(state_key)
             if group is None or group.raw != key:
-                refusal = self._misplaced(event, key, state_key, partition)
+                # Nearly always the key is the subject and lies where it should: told without a call.
+                at_home = event.subject.encode() == key and rule(key) % partitions == partition
+                refusal = None if at_home else self._misplaced(event, key, state_key, partition)
                 if refusal is not None:
                     if self._rekey and refusal.reason in WITH_REKEY:
                         batch.rekeyed.append((partition, record, event))
@@ -150,7 +153,7 @@ class Sorter:
             return refusal
         if len(state_key) > KEY_BYTES_MAX:
             return Refusal(KEY_TOO_LONG, f"the subject has more than {KEY_BYTES_MAX - len(CONTACT)} bytes")
-        home = partition if key is None else self._partition_of(key, self._partitions)
+        home = partition if key is None else self._rule(key) % self._partitions
         if home != partition:
             return Refusal(
                 OFF_PARTITION,

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from worker.runtime.batch import OFF_PARTITION, Batch, PartitionOf
+from worker.runtime.batch import OFF_PARTITION, Batch
 from worker.runtime.errors import Halt
 from worker.transports.base import Record
-from worker.transports.partitioner import explain, named
+from worker.transports.partitioner import explain
 
 KEYS_MAX: Final = 1_000  # keys looked at; after them a record off its partition is an exception, not the rule
-
-
-def placing(name: str) -> PartitionOf:
-    """The partition of a key under the partitioner of this name."""
-    rule = named(name)
-
-    def partition_of(key: bytes, count: int) -> int:
-        return rule(key) % count
-
-    return partition_of
 
 
 class Detector:

@@ -19,7 +19,7 @@ from worker.runtime.batch import Sorter
 from worker.runtime.clock import Clock, CrashPoint, no_crash
 from worker.runtime.dead_letters import size
 from worker.runtime.deployment import Deployments
-from worker.runtime.detection import Detector, placing
+from worker.runtime.detection import Detector
 from worker.runtime.engine import CheckKey, Decode, Engine
 from worker.runtime.errors import Halt
 from worker.runtime.folding import Folder
@@ -34,6 +34,7 @@ from worker.runtime.version import worker_version
 from worker.stores.base import Store
 from worker.transports.base import Admin, Transport
 from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
+from worker.transports.partitioner import named
 
 FENCED_WINDOW_SECONDS: Final = 60.0
 OUT_OF_RANGE_MAX: Final = 10  # times in a row, each after the committed offsets were found in range
@@ -71,7 +72,7 @@ class Worker:
         self._log = logger.bind(group=settings.group, instance=settings.instance_id)
         self._decode = decode
         self._check_key = check_key
-        self._partition_of = placing(settings.partitioner)
+        self._rule = named(settings.partitioner)
         self._report = report
         self._rng = rng or random.Random()
         self._crash_point = crash_point
@@ -174,7 +175,7 @@ class Worker:
                 self._engine,
                 self._decode,
                 self._check_key,
-                self._partition_of,
+                self._rule,
                 topics.partitions,
                 rekey=settings.rekey,
             ),
@@ -195,7 +196,7 @@ class Worker:
                 report=self._report,
                 crash_point=self._crash_point,
             ),
-            partition_of=self._partition_of,
+            rule=self._rule,
             worker_version=worker_version(),
             crash_point=self._crash_point,
         )

@@ -15,7 +15,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from worker.runtime.assembly import Assembly
-from worker.runtime.batch import Batch, PartitionOf, Sorter
+from worker.runtime.batch import Batch, Rule, Sorter
 from worker.runtime.changelog import Definition, definition_headers
 from worker.runtime.clock import Clock, CrashPoint, Deadline
 from worker.runtime.deployment import Deployments
@@ -80,7 +80,7 @@ class Parts:
     deployments: Deployments
     upkeep: Upkeep
     restorer: Restorer
-    partition_of: PartitionOf
+    rule: Rule
     worker_version: str
     crash_point: CrashPoint
 
@@ -343,7 +343,7 @@ class Session:
 
     def _assembly(self) -> Assembly:
         parts = self._parts
-        return Assembly(parts.topics, parts.limits, parts.partition_of, self._definition, parts.worker_version)
+        return Assembly(parts.topics, parts.limits, parts.rule, self._definition, parts.worker_version)
 
     def _commit(self, assembly: Assembly, offsets: Mapping[TopicPartition, int], group: GroupMetadata) -> None:
         """One transaction. `offsets` may lack those of a partition that didn't move; they are committed as well."""
