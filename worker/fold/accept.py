@@ -71,7 +71,7 @@ def accept_fields(plan: Plan, event: Event) -> tuple[dict[str, Any], dict[str, A
     if uses(given if kind not in plan.sets_status else data, kind, event.source):
         return data, traits
     if kind in plan.ignores and plan.ignores[kind](given, kind, event.source):
-        return ({}, traits) if traits is not None else None
+        return (data, traits) if traits is not None else None  # `step.take` asks again: it must see the fields
     if traits is not None or any(name in data for name in UTM):
         return data, traits
     return None

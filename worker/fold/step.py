@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from worker.fold.state import VISITS_KEPT, Kept, Promise, State
 from worker.plan.plan import SETBACK, UTM, Move, Plan
 from worker.plan.support import hit
@@ -82,6 +84,10 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         return
     if event.traits:
         plan.take_traits(state, event.traits)
+    if kind in plan.ignores and plan.ignores[kind](data, kind, source):  # nobody's act: only its traits count
+        plan.derive(state, at)
+        _walk(plan, state, at, structs.replace(event, data=EMPTY), begun, teller)
+        return
     _touch(state, event)
     key = kind if kind in plan.applies else ""
     signals: int = plan.applies[key](state, data, at, kind, source)
