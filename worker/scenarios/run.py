@@ -93,7 +93,7 @@ class Runner:
 
 
 def _definition(scenario: Scenario) -> Path:
-    """The definition that the scenario names: a shipped one, or a path from the working folder or the scenario's own."""
+    """The definition that the scenario names: a shipped one, or a path from the working folder or its own."""
     try:
         return lifecycle_path(scenario.lifecycle)
     except UnknownLifecycle:

@@ -1,0 +1,59 @@
+"""A worker made from its settings, with everything around it that must be closed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from worker.commands._options import read_lifecycle
+from worker.fold.engine import Engine
+from worker.instants import parse_instant
+from worker.plan import compile_plan
+from worker.runtime.clock import Clock
+from worker.runtime.errors import SettingsError
+from worker.runtime.loop import Worker
+from worker.runtime.restore import Progress
+from worker.runtime.settings import Settings
+from worker.stores import open_store
+from worker.transports import open_transport
+from worker.transports.base import Transport
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from worker.definition.model import Lifecycle
+
+
+def engine_of(settings: Settings, lifecycle: Lifecycle) -> Engine:
+    """The fold of the lifecycle, as a worker under these settings runs it. Raises `SettingsError`."""
+    publish_from = None
+    if settings.publish_from is not None:
+        given = settings.publish_from
+        try:
+            publish_from = parse_instant(f"{given}T00:00:00Z" if len(given) == 10 else given)
+        except ValueError as error:
+            raise SettingsError("publish_from", f"{given!r} is {error}") from None
+    return Engine(compile_plan(lifecycle), grace=True, too_late=settings.too_late, publish_from=publish_from)
+
+
+@contextmanager
+def worker_of(
+    settings: Settings,
+    clock: Clock,
+    logger: FilteringBoundLogger,
+    *,
+    transport: Transport | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Iterator[Worker]:
+    """A worker under these settings. In the end it is closed, and its store, and its log unless that was given."""
+    engine = engine_of(settings, read_lifecycle(settings.lifecycle))
+    with ExitStack() as stack:
+        if transport is None:
+            transport = open_transport(settings.broker, settings.client, settings.kafka_options())
+            stack.callback(transport.close)
+        store = open_store(settings.state_dir)
+        stack.callback(store.close)
+        worker = Worker(transport, store, engine, settings, clock, logger, report=report)
+        stack.callback(worker.close, leave=settings.leave)
+        yield worker
