@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from worker.transports.base import EARLIEST, Consumer, Producer, Send, TopicPartition, TopicSpec, Transport
 from worker.transports.embedded import EmbeddedTransport
@@ -64,60 +64,70 @@ class LogsAgree(RuleBasedStateMachine):
         cluster = SimulatedCluster(session_timeout_ms=600_000_000, transaction_timeout_ms=600_000_000)
         self.sides = [Side(self.embedded), Side(cluster.connect("one"))]
         self.values = 0
+        self.state: dict[str, str] = {}
 
     def both(self, call: Callable[[Side], object]) -> str:
         first, second = (side.attempt(call) for side in self.sides)
         assert first == second
         return first
 
-    @initialize()
-    def producers(self) -> None:
-        for name in ("a", "b"):
-            self.renew(name)
+    def on(self, name: str, call: Callable[[Producer], object], after: str = "open") -> None:
+        """The same call of the producer `name` on both sides. After an error it is one to be replaced."""
+        failed = self.both(lambda side: call(side.producers[name]))
+        self.state[name] = "failed" if failed else after
 
-    @rule(name=names)
-    def renew(self, name: str) -> None:
-        self.both(lambda side: side.producers.update({name: side.transport.producer(name)}))
-
-    @rule(name=names)
-    def begin(self, name: str) -> None:
-        self.both(lambda side: side.producers[name].begin())
+    def open(self, name: str) -> None:
+        """The producer has a transaction open; a failed one is replaced first."""
+        if self.state.get(name, "failed") == "failed":
+            self.both(lambda side: side.producers.update({name: side.transport.producer(name)}))
+            self.state[name] = "ready"
+        if self.state[name] == "ready":
+            self.on(name, lambda producer: producer.begin())
 
     @rule(name=names, places=st.lists(st.integers(0, 1), max_size=4), flush=st.booleans())
     def send(self, name: str, places: list[int], flush: bool) -> None:
-        self._send(name, [(place, 10) for place in places], flush)
+        self._send(name, [(place, 10) for place in places])
+        if flush and self.state[name] == "open":
+            self.on(name, lambda producer: producer.flush(LIMIT_MS))
 
     @rule(name=names)
     def send_one_too_large(self, name: str) -> None:
-        self._send(name, [(0, 10), (1, 2_000)], True)
+        self._send(name, [(0, 10), (1, 2_000)])
 
-    def _send(self, name: str, records: list[tuple[int, int]], flush: bool) -> None:
+    def _send(self, name: str, records: list[tuple[int, int]]) -> None:
         batch = []
         for place, size in records:
             self.values += 1
             batch.append(Send("topic", place, b"k", (b"%d" % self.values).rjust(size)))
-        self.both(lambda side: side.producers[name].send(batch))
-        if flush:
-            self.both(lambda side: side.producers[name].flush(LIMIT_MS))
+        self.open(name)
+        self.on(name, lambda producer: producer.send(batch))
 
     @rule(name=names, offset=st.integers(0, 9), place=st.integers(0, 1))
     def send_offsets(self, name: str, offset: int, place: int) -> None:
-        self.both(
-            lambda side: side.producers[name].send_offsets(
-                {PARTITIONS[place]: offset}, side.member.group_metadata(), LIMIT_MS
-            )
+        self.open(name)
+        offsets = {PARTITIONS[place]: offset}
+        failed = self.both(
+            lambda side: side.producers[name].send_offsets(offsets, side.member.group_metadata(), LIMIT_MS)
         )
+        self.state[name] = "failed" if failed else "open"
 
     @rule(name=names)
     def commit(self, name: str) -> None:
-        self.both(lambda side: side.producers[name].commit(LIMIT_MS))
+        self.open(name)
+        self.on(name, lambda producer: producer.commit(LIMIT_MS), "ready")
 
     @rule(name=names)
     def abort(self, name: str) -> None:
-        self.both(lambda side: side.producers[name].abort(LIMIT_MS))
+        self.open(name)
+        self.on(name, lambda producer: producer.abort(LIMIT_MS), "ready")
 
     @rule(name=names)
-    def a_second_producer_fences_the_first(self, name: str) -> None:
+    def out_of_turn(self, name: str) -> None:
+        self.open(name)
+        assert self.both(lambda side: side.producers[name].begin()) == "Fatal"
+
+    @rule(name=names)
+    def somebody_else_takes_the_name(self, name: str) -> None:
         self.both(lambda side: side.transport.producer(name).close())
 
     @rule(place=st.integers(0, 1))

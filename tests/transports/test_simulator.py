@@ -218,6 +218,7 @@ def test_a_producer_used_after_an_error_says_so() -> None:
     transport = cluster.connect("one")
     old, new = transport.producer("t"), transport.producer("t")
     old.begin()
+    old.send(sends("out", 1))
     with pytest.raises(Fenced):
         old.flush(WAIT_MS)
 

@@ -47,17 +47,8 @@ class SimulatedProducer:
     def flush(self, timeout_ms: int) -> list[int]:
         self._process.running("flush")
         with self._turns.call("flush", "open", "open"):
-            after = self._cluster.enter(self._process, "flush", timeout_ms)
-            self._identity.check(self._epoch)
-            dice = self._cluster.dice
-            if self._waiting and dice.chance(dice.faults.partial):
-                self._cluster.note(self._process, "flush", "partial")
-                taken = {(send.topic, send.partition) for send in self._waiting if dice.chance(0.5)}
-                self._waiting = [send for send in self._waiting if (send.topic, send.partition) in taken]
-                self._write()
-                raise Retriable("flush: some partitions did not answer")
-            self._write()
-            self._cluster.leave(self._process, "flush", after)
+            if self._waiting:
+                self._flush(timeout_ms)
         return list(self._offsets)
 
     def send_offsets(self, offsets: Mapping[TopicPartition, int], group: GroupMetadata, timeout_ms: int) -> None:
@@ -99,6 +90,19 @@ class SimulatedProducer:
     def close(self) -> None:
         """What is open is left to the coordinator, as by a process that ends."""
         self._turns.state = "closed"
+
+    def _flush(self, timeout_ms: int) -> None:
+        after = self._cluster.enter(self._process, "flush", timeout_ms)
+        self._identity.check(self._epoch)
+        dice = self._cluster.dice
+        if dice.chance(dice.faults.partial):
+            self._cluster.note(self._process, "flush", "partial")
+            taken = {(send.topic, send.partition) for send in self._waiting if dice.chance(0.5)}
+            self._waiting = [send for send in self._waiting if (send.topic, send.partition) in taken]
+            self._write()
+            raise Retriable("flush: some partitions did not answer")
+        self._write()
+        self._cluster.leave(self._process, "flush", after)
 
     def _write(self) -> None:
         now = self._cluster.clock.wall_ms()
