@@ -145,6 +145,8 @@ def fire(plan: Plan, state: State, deadline: int, teller: Teller | None) -> None
 
 def next_due(plan: Plan, state: State) -> int:
     """The next instant at which time alone does something to the state; 0 where it never will."""
+    if state.stage < 0:
+        return 0  # nothing has begun, so nothing falls due
     due: int = plan.due(state)
     promise = state.promise
     if promise is not None:
