@@ -92,9 +92,11 @@ class Contact:
         self.now = 0
         self.event: Event | None = None
         self.data: Mapping[str, Any] = {}
-        self.happened: set[str] = set()
+        self.happened: set[str] = set()  # signals of the event at hand, those of its moves among them
+        self.set_off: set[str] = set()  # those that the event itself set off: what patterns ask for
         self.stage: str | None = None
         self.entered = 0
+        self.learning = False  # before the event's moves: what they set off is not known yet
         self.visits: dict[str, int] = {}
         self.status = self.statuses[0]
         self.occurrences: dict[str, list[tuple[int, int]]] = {}
@@ -119,7 +121,7 @@ class Contact:
     def begin(self, event: Event) -> None:
         self.order += 1
         self.now = event.time
-        self.event, self.data, self.happened = event, event.data, set()
+        self.event, self.data, self.happened, self.set_off = event, event.data, set(), set()
         if self.stage is None:
             self.enter(self.stages[0], None)
 
@@ -128,6 +130,11 @@ class Contact:
 
     def learn(self) -> None:
         """Everything of an event but the moves."""
+        self.learning = True
+        self.take_in()
+        self.learning = False
+
+    def take_in(self) -> None:
         assert self.event is not None
         event, lifecycle = self.event, self.lifecycle
         nobodys = any(self.happens(pattern) for pattern in self.words.patterns(lifecycle.ignore))
@@ -147,7 +154,7 @@ class Contact:
         for name in self.words.signals:
             self.settle(("signal", name), done)
         self.score()
-        for name in sorted(self.happened, key=list(self.words.signals).index):
+        for name in sorted(self.set_off, key=list(self.words.signals).index):
             if name in lifecycle.signals and lifecycle.signals[name].publish:
                 self.told.append(("signal", self.now, name))
         after = self.status_after()
@@ -157,6 +164,7 @@ class Contact:
         if sla is not None and any(self.happens(pattern) for pattern in self.words.patterns(sla.met_by)):
             self.due = self.warn = None
         if event.type == "stage.set":
+            self.learning = False
             self.place(event)
 
     def settle(self, part: tuple[str, str], done: set[tuple[str, str]]) -> None:
@@ -183,6 +191,7 @@ class Contact:
         if sort == "signal":
             if any(self.happens(pattern) for pattern in patterns):
                 self.occur(name)
+                self.set_off.add(name)
         else:
             self.set_fact(name)
 
@@ -544,7 +553,7 @@ class Contact:
     def happens(self, pattern: ParsedPattern) -> bool:
         if self.event is None:
             return False
-        happens = pattern.name == self.event.type if pattern.kind == "type" else pattern.name in self.happened
+        happens = pattern.name == self.event.type if pattern.kind == "type" else pattern.name in self.set_off
         return happens and pattern.kind in ("type", "signal") and (pattern.guard is None or self.true(pattern.guard))
 
     def truth(self, text: str) -> bool:
@@ -598,7 +607,7 @@ class Contact:
         if name in self.facts:
             return self.facts[name]
         if name in self.words.signals:
-            return name in self.happened
+            return name in (self.set_off if self.learning else self.happened)
         return {"stage": self.stage, "status": self.status}[name] if name != "score" else self.behaviour() + self.fit()
 
     def attribute(self, root: str, attr: str) -> Any:

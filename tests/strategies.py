@@ -172,7 +172,7 @@ class Pool:
 
     def pattern(self, depth: int = 1) -> str:
         """Something that an event does."""
-        name = self.draw(st.sampled_from([*TYPES, *self.signals]))
+        name = self.draw(st.sampled_from([*TYPES, *(name for name in self.signals if name != "moved")]))
         return f"{name} when {self.guard(depth)}" if self.draw(st.integers(0, 2)) == 0 else name
 
 
@@ -199,18 +199,20 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
         },
     }
     # Signals name only those before them, and facts only signals: nothing needs itself.
-    signals: dict[str, Any] = {}
+    # A type that nothing names has no meaning, so those of one's own are named here.
+    signals: dict[str, Any] = {"own": {"any": ["acme.used", "acme.left"]}}
     for name in SIGNALS[: draw(st.integers(1, len(SIGNALS)))]:
         source = pool(timed=False)
         source.signals = list(signals)
         patterns = [source.pattern() for _ in range(draw(st.integers(1, 2)))]
-        if draw(st.integers(0, 5)) == 0:
-            patterns.append(f"{draw(st.sampled_from(['entering', 'leaving']))} {draw(st.sampled_from(stages))}")
         signals[name] = {"any": patterns, "publish": draw(st.integers(0, 3)) == 0}
     if draw(st.booleans()):
         signals["setback"] = [draw(st.sampled_from(["deal.lost", *signals]))]
+    if draw(st.integers(0, 2)) == 0:
+        word = draw(st.sampled_from(["entering", "leaving"]))
+        signals["moved"] = {"any": [f"{word} {draw(st.sampled_from(stages))}"], "publish": draw(st.booleans())}
     given["signals"] = signals
-    facts = draw(_facts([name for name in signals if name != "setback"]))
+    facts = draw(_facts([name for name in signals if name not in ("moved", "setback")]))
     given["facts"] = facts
     kinds = {name: fact["type"] for name, fact in facts.items()}
 
@@ -282,7 +284,7 @@ def _scores(draw: st.DrawFn, acts: Pool, traits: Pool) -> dict[str, Any]:
     if draw(st.booleans()):
         score["fit"] = {"points": {traits.guard(0): draw(st.integers(0, 9))}}
     if draw(st.integers(0, 2)) == 0:
-        score["forget"] = [draw(st.sampled_from(["setback", "deal.lost"]))]
+        score["forget"] = [draw(st.sampled_from(["setback", "deal.lost", *acts.signals]))]
     return score
 
 
@@ -319,7 +321,7 @@ def _transition(draw: st.DrawFn, stages: tuple[str, ...], statuses: bool, whole:
     if by_event:
         given["event"] = [whole().pattern(1) for _ in range(draw(st.integers(1, 2)))]
     if not by_event or draw(st.booleans()):
-        given["when"] = whole().guard()
+        given["when"] = whole(event=by_event).guard()
     if not by_event and draw(st.integers(0, 3)) == 0:
         given["after"] = draw(_DURATIONS)
     if statuses and draw(st.integers(0, 3)) == 0:

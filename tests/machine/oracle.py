@@ -31,7 +31,9 @@ class Stepped(Contact):
             self.begin(event)
             self.learn()
             self.silent = (str(self.stage), event.type) in self.answered
-            self.start().send(event_id(event.type))
+            machine = self.start()
+            if self.silent:
+                machine.send(event_id(event.type))
             assert not self.silent
         elif (self.stage, event.type) in self.answered:
             self.waiting = event

@@ -13,7 +13,7 @@ from worker.definition.errors import ExpressionError, Fault
 from worker.definition.expression import EVERYTHING, Ability, Scope, is_timed, parse, parse_pattern
 from worker.definition.kinds import Kind, described, kind_of
 from worker.definition.model import Lifecycle
-from worker.definition.needs import EventTypes, Need, Part, circle, needs_of
+from worker.definition.needs import EventTypes, Need, Part, circle, needs_of, signals_of_moves
 from worker.definition.places import Place, Steps, places, scope_of
 from worker.definition.structure import faults_of_structure
 from worker.definition.walks import CIRCLES_MAX, can_be_gone, circles
@@ -36,6 +36,7 @@ class _Check:
         self.guards: dict[int, ast.expr] = {}  # of transitions without an event
         self.kinds: dict[str, Kind] = {}
         self.faults: list[Fault] = []
+        self.of_moves = signals_of_moves(lifecycle)
 
     def all(self) -> list[Fault]:
         self.faults += faults_of_structure(self.lifecycle)
@@ -121,6 +122,20 @@ class _Check:
         if place.form == "type" and pattern.kind != "type":
             raise ExpressionError(
                 f"here stands an event type, not {'a signal' if pattern.kind == 'signal' else 'a move'}", 0,
+                len(place.text), "not-allowed",
+            )  # fmt: skip
+        if (
+            pattern.kind == "signal"
+            and pattern.name in self.of_moves
+            and place.path != ("score", "forget", place.path[-1])
+        ):
+            raise ExpressionError(
+                f"'{pattern.name}' follows moves, which come after this; a guard may ask seen({pattern.name})",
+                0, len(pattern.name), "not-allowed",
+            )  # fmt: skip
+        if pattern.kind in ("entering", "leaving") and pattern.guard is not None and place.path[0] == "signals":
+            raise ExpressionError(
+                f"a signal follows every such move, without a guard: `{pattern.kind} {pattern.name}`", 0,
                 len(place.text), "not-allowed",
             )  # fmt: skip
         if pattern.guard is not None:

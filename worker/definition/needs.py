@@ -35,6 +35,15 @@ class EventTypes:
         return {kind for part in inner for kind in self.of(part, within | {pattern.name})}
 
 
+def signals_of_moves(lifecycle: Lifecycle) -> frozenset[str]:
+    """Signals that entering or leaving a stage sets off; `setback` is one in every lifecycle, and not among them."""
+    return frozenset(
+        name
+        for name, signal in lifecycle.signals.items()
+        if any(text.split()[:1] in (["entering"], ["leaving"]) for text in signal.any)
+    )
+
+
 @dataclass(frozen=True)
 class Need:
     """That `name` stands in an expression; `recalled`: as an argument of seen(), count() and the like, which tell of

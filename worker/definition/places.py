@@ -69,6 +69,7 @@ class _Places:
         )
         self.in_points = scope.only(*_EVENT, *_STATE, where="in the score")
         self.in_event = scope.only(*_EVENT, *_STATE, where="here")
+        self.onward = scope.only("happening", *_STATE, where="in a transition without `event`: name the events")
         self.with_moves = scope.only(*_EVENT, *_STATE, "moves", where="here")
         self.in_state = scope.only(*_STATE, where="here, where only time may have passed")
         self.figure = scope.only(where="in a figure that is the same for every contact")
@@ -143,7 +144,9 @@ class _Places:
     def transition(self, path: Steps, transition: Transition) -> Iterator[Place]:
         yield from self.patterns((*path, "event"), transition.event, self.in_event)
         if transition.when is not None:
-            yield Place((*path, "when"), transition.when, "guard", self.in_event, watched=transition.event is None)
+            # Of events that nothing names no field is kept, so only a transition that names some may read one.
+            scope = self.in_event if transition.event is not None else self.onward
+            yield Place((*path, "when"), transition.when, "guard", scope, watched=transition.event is None)
         if transition.after is not None:
             yield Place((*path, "after"), transition.after, "duration", self.figure, constant=True)
         if transition.reason is not None:

@@ -25,6 +25,7 @@ from typing import Any
 
 from worker.definition.expression import SETBACK
 from worker.definition.model import Lifecycle
+from worker.definition.needs import signals_of_moves
 from worker.definition.parameters import parameter_values
 
 CIRCLES_MAX = 500  # circles looked at; a definition with more is refused
@@ -90,7 +91,7 @@ class _Walk:
         self.order = {name: place for place, name in enumerate(lifecycle.stages)}
         self.parameters = parameter_values(lifecycle)
         self.conditions = conditions
-        self.of_moves = _signals_of_moves(lifecycle)
+        self.of_moves = signals_of_moves(lifecycle) | {SETBACK}
         forget = set(lifecycle.score.forget or ())
         self.forgets_by_setback = SETBACK in forget
         self.forgets_by_move = bool(forget & self.of_moves - {SETBACK})
@@ -142,16 +143,6 @@ class _Walk:
                 return True
             del known[term]
         return False
-
-
-def _signals_of_moves(lifecycle: Lifecycle) -> frozenset[str]:
-    """Signals that a move may set off: after one they may read otherwise than before."""
-    found = {
-        name
-        for name, signal in lifecycle.signals.items()
-        if any(text.split()[0] in ("entering", "leaving") for text in signal.any)
-    }
-    return frozenset({SETBACK, *found})
 
 
 class _Reading(ast.NodeTransformer):
