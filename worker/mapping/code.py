@@ -195,6 +195,8 @@ class Code:
 
 def place(ast: Ast, text: str) -> tuple[str, str]:
     """Scope and path for a message about the value of an expression."""
+    while ast["type"] == "or_expression":
+        ast = ast["children"][0]
     path: Path | None = simple(ast)
     if path is not None:
         return path[0], shown(path)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import jmespath
+import msgspec
 from jmespath import exceptions, functions
 from jmespath.parser import ParsedResult
 
@@ -63,7 +64,12 @@ class _Functions(functions.Functions):
     def _func_replace(self, text: str, old: str, new: str) -> str | None:
         return text.replace(old, new) if old else None
 
+    @functions.signature({"types": ["string"]})
+    def _func_from_json(self, text: str) -> Any:
+        return _read_json(text)
 
+
+_read_json: Final = msgspec.json.Decoder().decode
 _OPTIONS: Final = jmespath.Options(custom_functions=_Functions())
 FUNCTIONS: Final = frozenset(_Functions.FUNCTION_TABLE)
 
@@ -95,6 +101,13 @@ def parse(text: str, names: Mapping[str, Ast] | None = None) -> Expression:
     except RecursionError:
         raise ExpressionError("the path is nested too deep", 0, 1, "path") from None
     for node in _nodes(ast):
+        if node["type"] == "subexpression" and node["children"][0]["type"] == "not_expression":
+            raise ExpressionError(
+                "`!` takes only the name next to it here: write `!(a.b)`, not `!a.b`",
+                max(0, text.find("!")),
+                1,
+                "path",
+            )
         if node["type"] == "function_expression" and node["value"] not in FUNCTIONS:
             name = node["value"]
             raise ExpressionError(
@@ -151,7 +164,7 @@ def searcher(ast: Ast) -> Callable[[Any], Any]:
     def search(value: Any) -> Any:
         try:
             return parsed.search(value, options=_OPTIONS)
-        except (exceptions.JMESPathError, TypeError, ValueError, AttributeError, RecursionError):
+        except (exceptions.JMESPathError, msgspec.MsgspecError, TypeError, ValueError, AttributeError, RecursionError):
             return None
 
     return search

@@ -110,6 +110,8 @@ class Mapping:
             except BodyError as error:
                 return [Refused(error.refusal, "$", record)]
         elif record is None:
+            if self.model.empty:
+                return [Dropped(self.model.empty, "$")]
             return [Refused(Refusal("null-value", "the record has no value"), "$", b"")]
         header = self._header(headers) if self._reads_headers else _NO_HEADERS
         if not self._steps or self._is_itself(document, header):

@@ -134,13 +134,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A whole mapping file."""
+    """A whole mapping file; `empty` is why a record without a value is dropped, where it is."""
 
     name: str
     title: str
     seen: str
     about: str
     reads: Literal["json", "form", "either"]
+    empty: str
     takes: Expression | None
     version: Version | None
     each: tuple[Expression, ...]
