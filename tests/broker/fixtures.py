@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
@@ -19,10 +20,14 @@ def begin(broker: Broker) -> Broker:
         broker.start()
     except NoBroker as missing:
         broker.close()
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"this test needs a Kafka broker: {missing}", pytrace=False)
-        pytest.skip(f"needs a Kafka broker: {missing}")
+        missing_broker(missing)
     return broker
+
+
+def missing_broker(missing: NoBroker) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"this test needs a Kafka broker: {missing}", pytrace=False)
+    pytest.skip(f"needs a Kafka broker: {missing}")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -23,7 +24,7 @@ import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 VERSION = "4.1.1"
@@ -122,11 +123,14 @@ def free_ports(count: int) -> list[int]:
             each.close()
 
 
-def answers(port: int) -> bool:
+def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
     """True once a broker on this port answers an ApiVersions request, the first thing any client asks."""
     request = struct.pack(">hhih", 18, 0, 7, -1)
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        with ExitStack() as stack:
+            connection: socket.socket = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=2))
+            if tls is not None:
+                connection = stack.enter_context(tls.wrap_socket(connection))
             connection.sendall(struct.pack(">i", len(request)) + request)
             head = connection.recv(10)
     except OSError:
@@ -162,6 +166,7 @@ class Broker:
             "log.dirs": str(self.folder / "log"),
             **(properties or {}),
         }
+        self.tls: ssl.SSLContext | None = None  # for a listener that wants it
         self._process: subprocess.Popen[bytes] | None = None
         self._formatted = False
 
@@ -201,7 +206,7 @@ class Broker:
         atexit.register(self.close)
         deadline = time.monotonic() + timeout_seconds
         pause = threading.Event()
-        while not answers(self.port):
+        while not answers(self.port, self.tls):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise NoBroker(f"the broker did not start: {output.read_text(errors='replace')[-2000:]}")

@@ -17,6 +17,7 @@ import logging
 import sys
 import time
 import uuid
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -29,15 +30,16 @@ from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartiti
 from worker.transports.confluent_admin import ConfluentAdmin
 from worker.transports.confluent_errors import kafka_error, translate
 from worker.transports.confluent_producer import LIBRARY, ConfluentProducer, discard
-from worker.transports.errors import Retriable, TransportError
-from worker.transports.options import CLIENT_STEM, Options, check, refuse_strangers, servers
+from worker.transports.errors import Fatal, Retriable, TransportError
+from worker.transports.options import CLIENT_STEM, Options, check, never_answered, refuse_strangers, servers
 
 CLIENT_ID = CLIENT_STEM + "confluent"
 CONNECT_SECONDS = 10.0
+CONNECT_STEP_SECONDS = 1.0
 START_SECONDS = 15.0  # a predecessor's transaction may have to be ended first
 SEEK_SECONDS = 5.0
 NOT_STARTED = ("_STATE", "_PREV_IN_PROGRESS")
-NO_OFFSET = -1001  # librdkafka's OFFSET_INVALID: nothing committed
+HEARD = 20  # the latest of the client's reports are kept
 
 KEPT = {
     "bootstrap.servers": "the address is that of --broker",
@@ -139,12 +141,10 @@ class ConfluentTransport:
     def reader(self) -> ConfluentReader:
         group = f"{CLIENT_ID}-reader-{uuid.uuid4()}"  # never joined: the client wants a name all the same
         client = self._made(Consumer, {**READING, "group.id": group})
-        self._answers(client)
         return ConfluentReader(client)
 
     def producer(self, transactional_id: str) -> ConfluentProducer:
         client = self._made(Producer, {**WRITING, "transactional.id": transactional_id})
-        self._answers(client)
         try:
             client.init_transactions(START_SECONDS)
         except LIBRARY as error:
@@ -154,7 +154,6 @@ class ConfluentTransport:
 
     def admin(self) -> ConfluentAdmin:
         client = self._made(AdminClient, COMMON)
-        self._answers(client)
         return ConfluentAdmin(client, self._member_admin)
 
     def close(self) -> None:
@@ -164,25 +163,42 @@ class ConfluentTransport:
         return f"<confluent-kafka at {self.servers}>"
 
     def _made(self, kind: Any, ours: Mapping[str, Any]) -> Any:
-        settings = {**ours, **self._options, "bootstrap.servers": self.servers, "logger": quiet_logger()}
+        """A client that has answered once, by our settings, then the user's. Raises what kept it from it.
+
+        librdkafka tries on whatever the cause; what it reports meanwhile tells a wrong secret from a broker away.
+        """
+        doing = f"connecting to {self.servers}"
+        heard: deque[Any] = deque(maxlen=HEARD)
+        settings = {
+            **ours,
+            **self._options,
+            "bootstrap.servers": self.servers,
+            "logger": quiet_logger(),
+            "error_cb": heard.append,
+        }
         try:
-            return kind(settings)
+            client = kind(settings)
         except LIBRARY as error:
             raise translate(error, f"making a client for {self.servers}") from error
-
-    def _answers(self, client: Any) -> None:
-        """Raises `Retriable`, with what to look at, where no broker answers at the address."""
-        try:
-            client.list_topics(timeout=self._connect_seconds)
-        except LIBRARY as error:
-            failure = translate(error, f"connecting to {self.servers}")
-            if isinstance(failure, Retriable):
-                remedy = (
-                    f"check that a broker answers at {self.servers}, and security.protocol in the [kafka] options "
-                    "(a broker that wants TLS or a login says nothing to who comes without)"
-                )
-                raise Retriable(str(failure), remedy) from error
-            raise failure from error
+        deadline = time.monotonic() + self._connect_seconds
+        while True:
+            left = max(0.01, deadline - time.monotonic())
+            try:
+                client.list_topics(timeout=min(CONNECT_STEP_SECONDS, left))
+                return client
+            except LIBRARY as error:
+                failure = translate(error, doing)
+                with suppress(*LIBRARY):
+                    client.poll(0)  # hands over what was reported
+                causes = [translate(each, doing) for each in heard]
+                for cause in causes:
+                    if isinstance(cause, Fatal):
+                        raise cause from error
+                if not isinstance(failure, Retriable):
+                    raise failure from error
+                if left <= CONNECT_STEP_SECONDS:
+                    text = str(causes[-1] if causes else failure)
+                    raise Retriable(text, never_answered(self.servers, "security.protocol")) from error
 
     def _topic_limit(self, topic: str) -> int | None:
         try:

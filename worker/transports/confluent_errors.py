@@ -37,7 +37,7 @@ REMEDIES = {
     "_AUTHENTICATION": "check sasl.username, sasl.password and sasl.mechanism in the [kafka] options",
     "SASL_AUTHENTICATION_FAILED": "check sasl.username and sasl.password in the [kafka] options",
     "UNSUPPORTED_SASL_MECHANISM": "check sasl.mechanism in the [kafka] options",
-    "_SSL": "check the ssl. options in [kafka]: the certificate authority, the host name, the key",
+    "_SSL": "check security.protocol and the ssl. options in [kafka]: the certificate authority, host name and key",
     "TOPIC_AUTHORIZATION_FAILED": "give this user rights on the topic (Read, Write, Describe as needed)",
     "GROUP_AUTHORIZATION_FAILED": "give this user the right Read on the consumer group",
     "CLUSTER_AUTHORIZATION_FAILED": "give this user the rights it needs",

@@ -31,10 +31,10 @@ from kafka.structs import MemberState
 from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartition
 from worker.transports.errors import Fatal, Fenced, Retriable, TransportError
 from worker.transports.kafka_python_admin import KafkaPythonAdmin
-from worker.transports.kafka_python_errors import translate
+from worker.transports.kafka_python_errors import Overheard, translate
 from worker.transports.kafka_python_producer import LIBRARY, KafkaPythonProducer, discard
 from worker.transports.kafka_python_records import decode_by_batch
-from worker.transports.options import CLIENT_STEM, Options, check, refuse_strangers, servers, typed
+from worker.transports.options import CLIENT_STEM, Options, check, never_answered, refuse_strangers, servers, typed
 
 CLIENT_ID = CLIENT_STEM + "kafka-python"
 OLDEST = (3, 0, 12)
@@ -161,17 +161,20 @@ class KafkaPythonTransport:
     def _made(self, kind: Any, ours: Mapping[str, Any], **more: Any) -> Any:
         """A client of this kind, by our settings, then the user's where the kind has them, then what is given here."""
         theirs = {name: value for name, value in self._options.items() if name in kind.DEFAULT_CONFIG}
-        try:
-            return kind(**{**ours, **theirs, "bootstrap_servers": self.servers.split(","), **more})
-        except LIBRARY as error:
-            failure = translate(error, f"connecting to {self.servers}")
-            if isinstance(failure, Retriable):
-                remedy = (
-                    f"check that a broker answers at {self.servers}, and security_protocol in the [kafka] options "
-                    "(a broker that wants TLS or a login says nothing to who comes without)"
-                )
-                raise Retriable(str(failure), remedy) from error
-            raise failure from error
+        settings = {**ours, **theirs, "bootstrap_servers": self.servers.split(","), **more}
+        with Overheard() as heard:
+            try:
+                return kind(**settings)
+            except LIBRARY as error:
+                failure = translate(error, f"connecting to {self.servers}")
+                causes = [translate(each, f"connecting to {self.servers}") for each in heard.causes()]
+                for cause in causes:
+                    if isinstance(cause, Fatal):  # a wrong secret, an unknown certificate: never mended by waiting
+                        raise cause from error
+                if isinstance(failure, Retriable):
+                    text = str(causes[-1] if causes else failure)
+                    raise Retriable(text, never_answered(self.servers, "security_protocol")) from error
+                raise failure from error
 
 
 class Notes(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -462,17 +465,19 @@ def close_consumer(client: Any) -> None:
 
 
 class NoSecrets(logging.Filter):
-    """Drops the library's debug lines that hold credentials: all settings, and requests that log in."""
+    """Drops the library's debug lines that hold credentials: its settings, requests that log in, bytes on the wire."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.msg, str) and "with configuration" in record.msg:
+        if record.levelno > logging.DEBUG:
+            return True
+        if record.name == "kafka.protocol.parser" or "with configuration" in str(record.msg):
             return False
         arguments = record.args if isinstance(record.args, tuple) else (record.args,)
         return not any(type(argument).__name__.startswith("Sasl") for argument in arguments)
 
 
 def keep_secrets_out_of_logs() -> None:
-    for name in ("kafka.admin.client", "kafka.net.connection"):
+    for name in ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser"):
         logger = logging.getLogger(name)
         if not any(isinstance(each, NoSecrets) for each in logger.filters):
             logger.addFilter(NoSecrets())

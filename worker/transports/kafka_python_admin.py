@@ -16,6 +16,8 @@ from kafka.errors import (
     NoError,
     TopicAlreadyExistsError,
     UnknownMemberIdError,
+    UnknownTopicOrPartitionError,
+    for_code,
 )
 
 from worker.transports.base import TopicPartition, TopicSpec
@@ -37,8 +39,14 @@ class KafkaPythonAdmin:
         self._closed = False
 
     def partitions(self, topic: str) -> int | None:
-        [described] = self._ask(f"describing the topic {topic!r}", lambda: self._client.describe_topics([topic]))
-        return len(described["partitions"]) or None
+        doing = f"describing the topic {topic!r}"
+        [described] = self._ask(doing, lambda: self._client.describe_topics([topic]))
+        error = for_code(described["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            return None
+        if error is not NoError:
+            raise translate(error(), doing)
+        return len(described["partitions"])
 
     def create(self, spec: TopicSpec) -> bool:
         doing = f"making the topic {spec.name!r}"

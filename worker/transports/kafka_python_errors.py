@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -61,6 +62,8 @@ TRY_AGAIN = (
     theirs.IllegalStateError,  # a producer or consumer closed under us, or in a state that an error left
 )
 
+TLS_REMEDY = "check security_protocol and the ssl_ options in [kafka]: the certificate authority, host name and key"
+
 REMEDIES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
     (
         (theirs.SaslAuthenticationFailedError, theirs.UnsupportedSaslMechanismError, theirs.IllegalSaslStateError),
@@ -79,10 +82,11 @@ REMEDIES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
     (theirs.InvalidSessionTimeoutError, "choose session_timeout_ms within the broker's limits"),
     (theirs.PolicyViolationError, "the broker's policy forbids it: see the message"),
     (FetchTooSmall, "raise max_partition_fetch_bytes in the [kafka] options"),
-    (ssl.SSLError, "check the ssl_ options in [kafka]: the certificate authority, the host name, the key"),
+    (ssl.SSLError, TLS_REMEDY),
 )
 
 CLASS_NAME = re.compile(r"\b[A-Z]\w+")
+BROKER_SAID = re.compile(r"""error_message=(["'])(.+?)\1""")
 
 
 def translate(error: BaseException, doing: str, index: int | None = None) -> TransportError:
@@ -102,6 +106,8 @@ def translate(error: BaseException, doing: str, index: int | None = None) -> Tra
     for each in inner:
         if isinstance(each, FENCED):
             return Fenced(text)
+    if any(isinstance(each, theirs.KafkaConnectionError) and "[SSL:" in str(each) for each in inner):
+        return Fatal(text, TLS_REMEDY)  # the library puts what TLS objected to into words
     for each in inner:
         for kind, remedy in REMEDIES:
             if isinstance(each, kind):
@@ -126,4 +132,34 @@ def insides(error: BaseException) -> Iterator[BaseException]:
 
 
 def describe(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if not isinstance(error, theirs.KafkaError) else str(error)
+    """The error in a line; of a request that was refused, what the broker said of it and no more."""
+    if not isinstance(error, theirs.KafkaError):
+        return f"{type(error).__name__}: {error}"
+    text = str(error)
+    if "failed with response" not in text:
+        return text
+    said = BROKER_SAID.search(text)
+    return type(error).__name__ + (f": {said[2]}" if said else "")
+
+
+class Overheard(logging.Handler):
+    """The errors that the library only logs while it connects: it tries on for ten seconds, whatever the cause."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.errors: list[BaseException] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else (record.args,)
+        self.errors += [each for each in arguments if isinstance(each, BaseException)]
+
+    def causes(self) -> list[BaseException]:
+        """What was in the way, but for the time that ran out over it."""
+        return [each for each in self.errors if not isinstance(each, theirs.KafkaTimeoutError)]
+
+    def __enter__(self) -> Overheard:
+        logging.getLogger("kafka.net.manager").addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("kafka.net.manager").removeHandler(self)

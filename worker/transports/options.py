@@ -64,3 +64,11 @@ def refuse_strangers(group: str, members: Collection[str], client_id: str) -> No
             f"the group {group!r} has members of another client: {', '.join(strangers)}",
             "run all workers of a group with the same --client",
         )
+
+
+def never_answered(address: str, security_option: str) -> str:
+    """What to look at where no broker answered; `security_option` is what the client calls it."""
+    return (
+        f"check that a broker answers at {address}, and {security_option} and the sasl options in [kafka] "
+        "(a broker that wants TLS or another login may end the connection without a word)"
+    )
