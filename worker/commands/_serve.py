@@ -34,7 +34,10 @@ def engine_of(settings: Settings, lifecycle: Lifecycle) -> Engine:
             publish_from = parse_instant(f"{given}T00:00:00Z" if len(given) == 10 else given)
         except ValueError as error:
             raise SettingsError("publish_from", f"{given!r} is {error}") from None
-    return Engine(compile_plan(lifecycle), grace=True, too_late=settings.too_late, publish_from=publish_from)
+    secret = settings.contact_key.get_secret_value().encode() if settings.contact_key is not None else b""
+    return Engine(
+        compile_plan(lifecycle), grace=True, too_late=settings.too_late, publish_from=publish_from, secret=secret
+    )
 
 
 @contextmanager
@@ -54,6 +57,8 @@ def worker_of(
             stack.callback(transport.close)
         store = open_store(settings.state_dir)
         stack.callback(store.close)
+        if store.emptied:
+            logger.warning("store-emptied", folder=str(settings.state_dir), why=store.emptied)
         worker = Worker(transport, store, engine, settings, clock, logger, report=report)
         stack.callback(worker.close, leave=settings.leave)
         yield worker

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     too_late: Literal["dead-letter", "apply-now"] = "dead-letter"
     on_new_definition: Literal["refuse", "keep"] = "refuse"
     publish_from: str | None = Field(default=None, description="nothing from before this time is published")
+    contact_key: SecretStr | None = Field(
+        default=None,
+        description="keys the digests that stand for contact ids in state and changelog; never to change for a group",
+    )
 
     # Limits of a batch, which is one transaction
     batch_records: Count = 10_000
