@@ -9,10 +9,19 @@ from rich.text import Text
 
 ARROWS: Final = {"forward": ("→", "green"), "backward": ("↩", "yellow"), "initial": ("•", "cyan")}
 WHO_WIDTH: Final = 14
+DATE_WIDTH: Final = len("2026-01-05 ")
 
 
-def describe(body: Mapping[str, Any], width: int = WHO_WIDTH) -> Iterator[Text]:
-    """The event out as lines: one, and for a correction one more for each event that stands instead."""
+def describe(body: Mapping[str, Any], width: int = WHO_WIDTH, *, dated: bool = True) -> Iterator[Text]:
+    """The event out as lines: one, and for a correction one more for each event that stands instead.
+
+    `width` is that of the contact's id; not `dated`, a line begins with the time of day alone.
+    """
+    for line in _lines(body, width):
+        yield line if dated else line[DATE_WIDTH:]
+
+
+def _lines(body: Mapping[str, Any], width: int) -> Iterator[Text]:
     data = body["data"]
     match str(body["type"]).removeprefix("lifecycle.").removesuffix(".v1"):
         case "stage.changed":
@@ -24,7 +33,7 @@ def describe(body: Mapping[str, Any], width: int = WHO_WIDTH) -> Iterator[Text]:
             said = Text(f"promise on {_words(data['stage'])} not kept: {data['owner']} is late", "red")
             yield _line(body, said, width, f"in {_words(data['stage'])} since {_minute(data['entered_at'])}")
         case "signal":
-            yield _line(body, _signal(data), width, _why(data))
+            yield _line(body, _signal(data), width, "" if data["action"] == "warned" else _why(data))
         case "hygiene.failed":
             says = "; ".join(failure["message"] for failure in data["failures"])
             yield _line(body, Text(f"record at fault: {says}", "yellow"), width)
@@ -35,15 +44,12 @@ def describe(body: Mapping[str, Any], width: int = WHO_WIDTH) -> Iterator[Text]:
         case "contact.erased":
             yield _line(body, Text("erased", "magenta"), width)
         case "corrected":
-            current = data.get("current") or {}
-            stands = f", now {_words(current['stage'])}" if current.get("stage") else ""
-            said = Text(
-                f"corrected: {len(data['withdrawn'])} withdrawn, {len(data['restated'])} restated{stands}", "magenta"
-            )
+            said = _correction(data)
             yield _line(body, said, width)
             for restated in data["restated"]:
-                for line in describe(restated, width):
-                    yield Text("  ") + line
+                for line in _lines(restated, width):
+                    at = DATE_WIDTH + len("08:29  ") + width + 2
+                    yield line[:at] + Text("↳ ", "magenta") + line[at:]
         case other:
             yield _line(body, Text(other), width)
 
@@ -67,10 +73,10 @@ def _stage(data: Mapping[str, Any]) -> Text:
         said.append(f"{arrow} ")
     said.append(_words(data["to"]), f"bold {colour}")
     why = _why(data)
-    if data["says"]:
-        said.append(f"  {data['says']}")
     if why:
-        said.append(f"  ({why})", "dim")
+        said.append(f"  {why}")
+    if data["says"]:
+        said.append(f"  {data['says']}", "dim")
     return said
 
 
@@ -84,6 +90,22 @@ def _signal(data: Mapping[str, Any]) -> Text:
         case "warned":
             return Text(f"promise on {_words(data['stage'])} ends at {_minute(data['due_at'])}", "yellow")
     return Text(f"signal {name}", "cyan")
+
+
+def _correction(data: Mapping[str, Any]) -> Text:
+    """What became different, by the first stage change that stands instead; else where the contact stands."""
+    counts = f"{len(data['withdrawn'])} withdrawn, {len(data['restated'])} restated"
+    moves = [restated for restated in data["restated"] if restated["type"] == "lifecycle.stage.changed.v1"]
+    said = Text("corrected: ", "magenta")
+    if moves:
+        first = moves[0]["data"]
+        arrow = f"{_words(first['from'])} → " if first["from"] is not None else ""
+        said.append(f"{arrow}{_words(first['to'])} at {_minute(moves[0]['time'])}", "magenta")
+    elif (data.get("current") or {}).get("stage"):
+        said.append(f"stands at {_words(data['current']['stage'])}", "magenta")
+    else:
+        said.append("is no contact of its own any more", "magenta")
+    return said.append(f"  {counts}", "dim")
 
 
 def _company(data: Mapping[str, Any]) -> Text:

@@ -155,7 +155,11 @@ def _show(summary: Summary, seconds: float, out: Path | None, stages: list[str])
         screen.print()
         screen.print(bars([(stage, totals.stages[stage]) for stage in stages]))
     if out is not None:
-        screen.print(f"\nWritten to {out}: stage-changes.jsonl, contacts.jsonl, companies.jsonl, dead-letters.jsonl")
+        screen.print()
+        screen.print(
+            f"Written to {out}: stage-changes.jsonl, contacts.jsonl, companies.jsonl, dead-letters.jsonl",
+            soft_wrap=True,
+        )
     for reason, count in totals.reasons.most_common(5):
         note(
             f"{plural(count, 'dead letter')}: {reason}" + ("" if out else " (--out keeps them, each with its message)")

@@ -1,0 +1,1 @@
+"""A worker on generated traffic, without a broker: what `lifecycle demo` shows."""
