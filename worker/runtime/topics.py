@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from worker.runtime.errors import Halt
 from worker.runtime.settings import Settings
 from worker.transports.base import Admin, TopicSpec
+from worker.transports.errors import Retriable
 
 DAY_MS: Final = 86_400_000
 
@@ -117,9 +118,9 @@ def _ensure(admin: Admin, spec: TopicSpec, log: FilteringBoundLogger) -> int:
     if admin.create(spec):
         log.info("topic-created", topic=spec.name, partitions=spec.partitions, config=dict(spec.config))
         return spec.partitions
-    found = admin.partitions(spec.name)  # another worker was faster
-    if found is None:
-        raise Halt(f"topic {spec.name} could not be made", "make it by hand, or give the worker's user the right to")
+    found = admin.partitions(spec.name)
+    if found is None:  # another worker was faster, and the broker asked has not heard of it yet
+        raise Retriable(f"topic {spec.name} is being made")
     return found
 
 
