@@ -101,10 +101,10 @@ class _Check:
         tree = parse(place.text, place.scope)
         self.trees[place.path if not place.on_key else (*place.path, "key")] = tree
         self.reaches(tree, place)
-        kind = kind_of(tree, self.scope, self.kinds)
         if place.form == "trait":
             self.trait(tree)
-        elif place.form in ("number", "duration", "text") and kind not in (place.form, "any"):
+        kind = kind_of(tree, self.scope, self.kinds)
+        if place.form in ("number", "duration", "text") and kind not in (place.form, "any"):
             wanted = described(place.form)
             raise _whole(tree, f"there must be {wanted}{_such_as(place.form)}, not {described(kind)}", "wrong-kind")
         if place.constant:

@@ -61,13 +61,29 @@ def located(document: Document, faults: Iterable[Fault]) -> list[Finding]:
             place = document.within_key(node, fault.offset)
         elif fault.offset is not None:
             place = document.within(node, fault.offset)
-        found.append(document.finding(place, fault.code, fault.message))
+        found.append(document.finding(place, fault.code, fault.message + _hint(document, node, fault)))
     return list(dict.fromkeys(found))[:FINDINGS_MAX]
+
+
+def _hint(document: Document, node: Node, fault: Fault) -> str:
+    """A guard in a list or mapping in brackets ends at its first comma: the commonest slip, and the least visible."""
+    text = node.name if fault.on_key else node.value
+    if fault.code != "syntax" or not isinstance(text, str) or text.count("(") <= text.count(")"):
+        return ""
+    following = document.text[node.end : node.end + 1]
+    return ". Within [ ] or { } a text with a comma stands in quotes" if following == "," else ""
 
 
 def _findings(document: Document, model: type[BaseModel], errors: list[ErrorDetails], at: Steps) -> list[Finding]:
     places: dict[int, list[ErrorDetails]] = {}
+    meant = {
+        (*error["loc"][:-1], nearest(str(error["loc"][-1]), _keys(model, error["loc"][:-1])))
+        for error in errors
+        if error["type"] == "extra_forbidden"
+    }
     for error in errors:
+        if error["type"] == "missing" and error["loc"] in meant:
+            continue  # it is there, misspelt: one fault, not two
         places.setdefault(_place(document, error, at), []).append(error)
     found: list[Finding] = []
     for place, group in places.items():
@@ -118,7 +134,7 @@ def _told(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
     last = next((step for step in reversed(loc) if step != "[key]"), "")
     match error["type"]:
         case "missing":
-            return "missing-field", f"'{last}' is missing{_filled_by(model, loc)}"
+            return "missing-field", f"'{last}' is missing"
         case "extra_forbidden":
             known = _keys(model, loc[:-1])
             hint = suggestion(nearest(str(last), known)) or (f"; there may be {', '.join(known)}" if known else "")
@@ -180,11 +196,6 @@ def _either(words: list[str]) -> str:
 def _keys(model: type[BaseModel], loc: Steps) -> list[str]:
     found = _model_at(model, loc)
     return [] if found is None else [field.alias or name for name, field in found.model_fields.items()]
-
-
-def _filled_by(model: type[BaseModel], loc: Steps) -> str:
-    found = _model_at(model, loc[:-1])
-    return f"; a {found.__name__.lower()} needs it" if found is not None and found is not model else ""
 
 
 def _model_at(model: type[BaseModel], loc: Steps) -> type[BaseModel] | None:

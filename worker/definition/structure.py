@@ -55,7 +55,8 @@ def _names(lifecycle: Lifecycle) -> Iterator[Fault]:
                 )
             elif name in owners:
                 yield Fault(path, "duplicate-name", f"'{name}' already stands under `{owners[name]}`", on_key=True)
-            owners.setdefault(name, section)
+            else:
+                owners[name] = section
     if _is_empty_duration(lifecycle.horizon):
         yield Fault(("horizon",), "bad-value", "the horizon is longer than nothing, such as 7d")
 
@@ -155,6 +156,8 @@ def _statuses(lifecycle: Lifecycle) -> Iterator[Fault]:
                 yield unknown("status", name, known, ("statuses", section, name), on_key=True)
     claimed: dict[str, str] = {name.casefold(): name for name in known}
     for name, meaning in statuses.meanings.items():
+        if name not in known:
+            continue
         for number, other in enumerate(meaning.crm):
             owner = claimed.setdefault(other.casefold(), name)
             if owner != name:
