@@ -24,7 +24,8 @@ ROOMS = [
     {"stores", "transports"},
     {"runtime"},
     {"replay"},
-    {"compare", "explain", "report", "scenarios", "demo", "traffic", "receive", "mapping"},
+    {"compare", "explain", "document", "diagram", "report", "scenarios", "lint", "demo", "traffic", "receive",
+     "mapping"},  # fmt: skip
     {"commands"},
 ]
 PURE = {"instants", "definition", "machine", "plan", "fold", "events", "company"}
