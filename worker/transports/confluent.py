@@ -2,7 +2,7 @@
 
 What librdkafka does of itself, and what is made of it here:
 
-- It positions new partitions from committed offsets. Here they are assigned at offset 0 and paused at once, and read
+- It positions new partitions from committed offsets. Here they are assigned at their end and paused at once, and read
   from where the worker positions them.
 - `consume` waits until it has all the records it was asked for. Here what is there is taken first, and only where there
   is nothing, one record is waited for.
@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as TheirPartition
 from confluent_kafka.admin import AdminClient
 
@@ -355,7 +355,8 @@ class ConfluentConsumer:
     # The callbacks run within `poll`, on its thread.
 
     def _assigned(self, client: Any, added: Sequence[Any]) -> None:
-        client.incremental_assign([TheirPartition(each.topic, each.partition, 0) for each in added])
+        # At the end: it exists, always. An offset that was deleted would leave the partition beyond any later seek.
+        client.incremental_assign([TheirPartition(each.topic, each.partition, OFFSET_END) for each in added])
         client.pause(list(added))
         self._assignment |= {TopicPartition(each.topic, each.partition) for each in added}
 
