@@ -24,8 +24,8 @@ ROOMS = [
     {"stores", "transports"},
     {"runtime"},
     {"replay"},
-    {"compare", "explain", "document", "diagram", "report", "scenarios", "lint", "demo", "traffic", "receive",
-     "mapping"},  # fmt: skip
+    {"lint", "scenarios"},
+    {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive", "mapping"},
     {"commands"},
 ]
 PURE = {"instants", "definition", "machine", "plan", "fold", "events", "company"}
