@@ -75,7 +75,7 @@ def command(
     terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time, as_published=published)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
-        sources, refused = _inputs(events, folder, partitioner, rekey)
+        sources, refused = inputs(events, folder, partitioner, rekey)
         job = Job(definition, tuple(sources), terms, too_late, publish_from)
         bar = stack.enter_context(Bar("replay"))
         summary = replay(job, out, processes=processes, refused=refused, progress=bar.report)
@@ -86,7 +86,7 @@ def command(
         _show(summary, seconds, out, list(definition.stages))
 
 
-def _inputs(
+def inputs(
     events: tuple[str, ...], folder: Path, partitioner: str, rekey: bool
 ) -> tuple[list[Source], list[DeadLetter]]:
     from worker.replay.inputs import open_inputs

@@ -64,7 +64,7 @@ class Engine:
                 return apply_company(self.plan, self.keys, state, arrivals, now)
         if state is not None and self._idle(state, arrivals, now):
             return Outcome()
-        person = Person(self, key, self._entry(state), now)
+        person = Person(self, key, self.entry(state), now)
         for place, arrival in enumerate(arrivals):
             refusal = person.event(arrival) if isinstance(arrival, Event) else self._told(person, arrival)
             if refusal is not None:
@@ -89,7 +89,7 @@ class Engine:
             return False  # it may have been forgotten meanwhile
         return bool(head.fingerprint == self.fingerprint and earliest >= head.state.created)
 
-    def _entry(self, state: bytes | None) -> Entry | None:
+    def entry(self, state: bytes | None) -> Entry | None:
         """What stands under a contact's key, under this definition."""
         if state is None:
             return None
@@ -132,7 +132,7 @@ class Engine:
 
     def advance(self, key: bytes, state: bytes, clock: int, now: int) -> Outcome:
         """Fire the timers that are ripe at `clock`; with grace, each waits its own before it is published."""
-        entry = self._entry(state)
+        entry = self.entry(state)
         person = Person(self, key, entry, now)
         if isinstance(entry, Forward) and entry.used + self.forwarding <= clock:
             return Outcome(changed=True)

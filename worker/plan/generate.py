@@ -18,7 +18,8 @@ from worker.plan.expressions import flips, is_event_only, source
 from worker.plan.meaning import Meaning
 
 _ARGUMENTS = "s, e, t, h, y, z"
-_LOCALS = ["S = s.signals", "F = s.facts", "x = s.traits"]
+_LOCALS = {"S": "S = s.signals", "F": "F = s.facts", "x": "x = s.traits"}
+_FITS_KEPT = 50_000  # fit scores remembered by the traits they come of
 PER_TYPE = ("uses", "applies", "status", "move", "meets")
 
 
@@ -53,8 +54,10 @@ class Generator:
         self._predicates()
 
     def function(self, name: str, arguments: str, body: list[str], inner: bool = True) -> None:
+        text = "\n".join(body)
+        used = [line for short, line in _LOCALS.items() if inner and re.search(rf"\b{short}\b", text)]
         self.lines.append(f"def {name}({arguments}):")
-        self.lines += [f"    {line}" for line in (_LOCALS if inner else []) + body]
+        self.lines += [f"    {line}" for line in used + body]
         self.lines.append("")
 
     # The plan, part by part.
@@ -74,7 +77,18 @@ class Generator:
             for guard, figure in fit.points.items()
         ]
         total = f"min({self.meaning.text(fit.cap)}, {' + '.join(parts)})" if parts else "0"
-        self.function("fit", "s", ["e = {}; h = 0; t = s.at; y = z = ''", f"return {total}"])
+        traits = traits_alone(total)
+        if traits:
+            # Asked several times of each change, and by far not as many different answers.
+            key = ", ".join(f"x.get({name!r}, ...)" for name in traits)
+            body = [f"k = ({key},) if x else ()"]
+            body += ["try:", "    return FITS[k]", "except KeyError:", "    pass", "except TypeError:", "    k = None"]
+            body += [f"v = {total}", "if k is not None:", f"    if len(FITS) >= {_FITS_KEPT}: FITS.clear()"]
+            body += ["    FITS[k] = v", "return v"]
+            self.lines.append("FITS = {}")
+            self.function("fit", "s", body)
+        else:
+            self.function("fit", "s", ["e = {}; h = 0; t = s.at; y = z = ''", f"return {total}"])
         half_life = self.meaning.names.half_life
         self.function(
             "behaviour_at", "s, t", [f"return behaviour(s.behaviour, s.behaviour_at, t, {half_life!r})"], inner=False
@@ -382,9 +396,11 @@ def _conjuncts(guard: ast.expr | None) -> list[ast.expr]:
 
 
 class _Words(ast.NodeTransformer):
-    """Durations as a person writes them."""
+    """Durations, truth values and `none` as a person writes them."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if node.value is None or isinstance(node.value, bool):
+            return ast.Name(id=str(node.value).lower())
         if node.kind == "duration" and isinstance(node.value, int | float):
             for unit, ms in (("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)):
                 if node.value and node.value % ms == 0:
@@ -395,3 +411,24 @@ class _Words(ast.NodeTransformer):
 def in_words(node: ast.expr) -> str:
     """The expression as it may stand in the file."""
     return ast.unparse(_Words().visit(copy.deepcopy(node)))
+
+
+def traits_alone(code: str) -> list[str]:
+    """The traits that an expression's source reads, where it reads nothing else of a state; else none."""
+    names: set[str] = set()
+    seen = uses = 0
+    for node in ast.walk(ast.parse(code, mode="eval")):
+        match node:
+            case ast.Name(id="x"):
+                uses += 1
+            case ast.Name(id="s" | "S" | "F" | "t" | "h" | "e" | "y" | "z"):
+                return []
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="x"), attr="get"), args=[ast.Constant(value=str(name)), *_]
+            ):
+                names.add(name)
+                seen += 1
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In()], comparators=[ast.Name(id="x")]):
+                names.add(name)
+                seen += 1
+    return sorted(names) if seen == uses else []
