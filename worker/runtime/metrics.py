@@ -7,7 +7,7 @@ for long. Every mapping is keyed by something of which there are few: partitions
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,9 +37,9 @@ class Metrics:
     waits: int = 0
     rebalances: int = 0
     dead_letters: Counter[str] = field(default_factory=Counter)  # by reason
-    outputs: Counter[str] = field(default_factory=Counter)  # by CloudEvents type
-    moves: Counter[tuple[str, str]] = field(default_factory=Counter)  # (direction, stage entered)
-    corrections: Counter[str] = field(default_factory=Counter)  # by the stage that came of it
+    outputs: dict[str, int] = field(default_factory=dict)  # by CloudEvents type
+    moves: dict[tuple[str, str], int] = field(default_factory=dict)  # by direction and stage entered
+    corrections: dict[str, int] = field(default_factory=dict)  # by the stage that came of it
     lag_records: dict[int, int] = field(default_factory=dict)  # by partition
     lag_seconds: dict[int, float] = field(default_factory=dict)
     restore_left: dict[int, int] = field(default_factory=dict)  # changelog records, by partition
@@ -48,25 +48,32 @@ class Metrics:
 
     def published(self, outputs: Iterable[Output]) -> None:
         """Count events that a committed transaction published, by what their bodies say."""
+        kinds, moves = self.outputs, self.moves
         for output in outputs:
             body = output.body
-            kind = str(body.get("type", OTHER))
-            _count(self.outputs, kind)
-            data = body.get("data")
-            if not isinstance(data, dict):
-                continue
-            if "direction" in data and "to" in data:
-                _count(self.moves, (str(data["direction"]), str(data["to"])))
+            try:
+                kinds[body["type"]] += 1
+            except KeyError:
+                _first(kinds, str(body.get("type", OTHER)), OTHER)
+            data = body.get("data") or _NOTHING
+            if "direction" in data:
+                move = (str(data["direction"]), str(data.get("to")))
+                try:
+                    moves[move] += 1
+                except KeyError:
+                    _first(moves, move, (OTHER, OTHER))
             elif "withdrawn" in data:
-                _count(self.corrections, _stage(data.get("current")))
+                stage = (data.get("current") or _NOTHING).get("stage", OTHER)
+                try:
+                    self.corrections[stage] += 1
+                except KeyError:
+                    _first(self.corrections, stage, OTHER)
 
 
-def _stage(current: Any) -> str:
-    return str(current.get("stage", OTHER)) if isinstance(current, dict) else OTHER
+_NOTHING: Mapping[str, Any] = {}
 
 
-def _count(counter: Counter[Any], name: Any) -> None:
-    if name in counter or len(counter) < NAMES_MAX:
-        counter[name] += 1
-    else:
-        counter[OTHER if isinstance(name, str) else (OTHER, OTHER)] += 1
+def _first(counter: dict[Any, int], name: Any, other: Any) -> None:
+    """Count a name that isn't there yet, under `other` where there are too many."""
+    name = name if len(counter) < NAMES_MAX else other
+    counter[name] = counter.get(name, 0) + 1

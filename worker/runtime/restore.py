@@ -126,9 +126,14 @@ class Restorer:
             # Step 4.
             position = self._first(held, begins[held.changelog], ends[held.changelog])
             self._targets[held.changelog] = _Target(held, consumer, ends[held.changelog], position, missing)
-            self._log.info(
-                "restore-begins", partition=held.number, position=position, end=ends[held.changelog], next=held.next
+            self._log.debug(
+                "restore-from", partition=held.number, position=position, end=ends[held.changelog], next=held.next
             )
+        self._log.info(
+            "restore-begins",
+            partitions=sorted(held.number for held in helds),
+            records=sum(max(0, target.end - target.begun) for target in self._targets.values()),
+        )
         self._assign()
 
     def drop(self, helds: Iterable[Held]) -> None:
@@ -258,8 +263,7 @@ class Restorer:
             self._crash_point("restored")
             self._assign()
             seconds = self._clock.monotonic() - self._started
-            for held in finished:
-                self._log.info("restored", partition=held.number, seconds=round(seconds, 3))
+            self._log.info("restored", partitions=sorted(held.number for held in finished), seconds=round(seconds, 3))
         return finished
 
     def _position(self, changelog: TopicPartition) -> int:
