@@ -13,7 +13,8 @@ from tests.transports.conformance import WAIT_MS, Connect, TransportConformance,
 from tests.transports.faults import BrokerFaults, NoBrokerThere
 from worker.transports.base import GroupMetadata, Send, TopicPartition, Transport
 from worker.transports.errors import Fatal, RecordTooLarge
-from worker.transports.kafka_python import KafkaPythonConsumer, KafkaPythonTransport
+from worker.transports.kafka_python import KafkaPythonTransport
+from worker.transports.kafka_python_consumer import KafkaPythonConsumer
 from worker.transports.options import CLIENT_STEM
 
 

@@ -6,6 +6,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from worker.transports.errors import Fatal, Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
 
+LIBRARY = (KafkaException, RuntimeError, BufferError, ValueError, TypeError)  # what the library raises for cause
+
 FENCED = frozenset(
     {
         "_FENCED",

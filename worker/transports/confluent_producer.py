@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as TheirPartition
 
 from worker.transports.base import GroupMetadata, Send, TopicPartition
-from worker.transports.confluent_errors import kafka_error, translate
+from worker.transports.confluent_errors import LIBRARY, kafka_error, translate
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, RecordTooLarge, Retriable, TransportError
 
-LIBRARY = (KafkaException, RuntimeError, BufferError, ValueError, TypeError)
 QUEUE_PATIENCE_SECONDS = 8.0  # for room in the client's own queue; no longer than a record may wait anyway
 
 Reports = list[Any]  # of one partition, in the order of sending: the offset, or the client's error

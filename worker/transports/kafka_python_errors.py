@@ -12,6 +12,8 @@ from kafka.consumer.fetcher import RecordTooLargeError as FetchTooSmall
 
 from worker.transports.errors import Fatal, Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
 
+LIBRARY = (theirs.KafkaError, OSError, RuntimeError, ValueError, TypeError)  # what the library raises for cause
+
 FENCED = (
     theirs.ProducerFencedError,
     theirs.InvalidProducerEpochError,

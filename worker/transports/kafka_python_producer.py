@@ -26,9 +26,8 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from worker.transports.base import GroupMetadata, Send, TopicPartition
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, RecordTooLarge, Retriable, TransportError
 from worker.transports.kafka_python_batches import PackedBatch, Packer, TooLong, usable
-from worker.transports.kafka_python_errors import translate
+from worker.transports.kafka_python_errors import LIBRARY, translate
 
-LIBRARY = (KafkaError, OSError, RuntimeError, ValueError, TypeError)  # what the library raises for cause
 CLOSE_SECONDS = 1.0
 
 
