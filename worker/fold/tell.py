@@ -6,7 +6,7 @@ same history gives the same ids on any run.
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -18,24 +18,30 @@ from worker.plan.plan import Move, Plan
 
 __all__ = ["Told", "cause", "current", "digest", "iso", "output", "qualified", "score"]
 
-_canonical = msgspec.json.Encoder(order="deterministic").encode
+# Each `data` is made with its keys in one order, so that equal contents are equal bytes.
+_canonical = msgspec.json.Encoder().encode
 
 
 def digest(plan: Plan, kind: str, subject: str, time: str, data: dict[str, Any]) -> str:
-    content = [plan.lifecycle.lifecycle, plan.fingerprint, kind, subject, time, data]
-    return hashlib.blake2b(_canonical(content), digest_size=16).hexdigest()
+    content = _canonical((plan.lifecycle.lifecycle, plan.fingerprint, kind, subject, time, data))
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def output(plan: Plan, kind: str, subject: str, at: int, data: dict[str, Any]) -> Output:
     """A CloudEvent without what depends on the run (`recordedtime`, `current`), which `seal` adds."""
-    time = iso(at)
-    data = {"lifecycle": plan.lifecycle.lifecycle, "definition_version": plan.lifecycle.version, **data}
+    known = plan.lifecycle
+    return _output(
+        plan, kind, subject, iso(at), {"lifecycle": known.lifecycle, "definition_version": known.version, **data}
+    )
+
+
+def _output(plan: Plan, kind: str, subject: str, time: str, data: dict[str, Any]) -> Output:
     return Output(
         subject,
         {
             "specversion": "1.0",
             "id": digest(plan, kind, subject, time, data),
-            "source": f"/lifecycle/{plan.lifecycle.lifecycle}",
+            "source": "/lifecycle/" + plan.lifecycle.lifecycle,
             "type": kind,
             "subject": subject,
             "time": time,
@@ -62,6 +68,8 @@ def qualified(plan: Plan, state: State) -> bool:
 
 def score(plan: Plan, state: State, at: int) -> dict[str, float]:
     fit, behaviour = float(plan.fit(state)), float(plan.behaviour(state, at))
+    if not fit and not behaviour:
+        return {"total": 0.0, "fit": 0.0, "behaviour": 0.0}
     return {"total": round(fit + behaviour, 2), "fit": round(fit, 2), "behaviour": round(behaviour, 2)}
 
 
@@ -80,37 +88,47 @@ class Told:
         plan = self.plan
         stage, visit = state.stage, state.visits[state.stage]
         event, guards = (why, {}) if why is None or isinstance(why, Kept) else (why.event, why.guards)
-        owners = plan.owners
-        promise = state.promise
+        name, owners, promise, time = plan.stages[stage], plan.owners, state.promise, iso(at)
         handed = left >= 0 and owners[left] != owners[stage]
-        sla = plan.lifecycle.stages[plan.stages[stage]].sla
-        self._tell(
-            "lifecycle.stage.changed.v1",
-            at,
-            {
-                "contact": self.contact,
-                "from": plan.stages[left] if left >= 0 else None,
-                "to": plan.stages[stage],
-                "direction": "initial" if left < 0 else "forward" if stage > left else "backward",
-                "says": move.says if move is not None else "",
-                "reason": reason_of(event, state, move),
-                "cause": cause(event, at),
-                "guards": guards,
-                "visit": visit[0] if visit else 1,
-                "entered_at": iso(at),
-                "seconds_in_previous": (at - passed) / 1000 if left >= 0 else None,
-                "handoff": {"from_owner": owners[left], "to_owner": owners[stage]} if handed else None,
-                "sla": {"due_at": iso(promise.due), "late": sla.late} if promise and promise.due and sla else None,
-                "status": plan.statuses[state.status] or None,
-                "qualified": qualified(plan, state),
-                "suppressed": bool(plan.suppressed(state, at)),
-                "score": score(plan, state, at),
-                "icp_fit": fit_of(plan, state, at),
-                "value": self._value(state),
-                "company": company_of(plan, state),
-                "attribution": {"first": _touch(state.first_touch), "last": _touch(state.last_touch)},
-                "traits": self._traits(state),
-            },
+        due = promise.due if promise is not None else 0
+        sla = plan.lifecycle.stages[name].sla if due else None
+        first, last = state.first_touch, state.last_touch
+        self.outputs.append(
+            _output(
+                plan,
+                "lifecycle.stage.changed.v1",
+                self.contact,
+                time,
+                {
+                    "lifecycle": plan.lifecycle.lifecycle,
+                    "definition_version": plan.lifecycle.version,
+                    "contact": self.contact,
+                    "from": plan.stages[left] if left >= 0 else None,
+                    "to": name,
+                    "direction": "initial" if left < 0 else "forward" if stage > left else "backward",
+                    "says": move.says if move is not None else "",
+                    "reason": reason_of(event, state, move),
+                    "cause": cause(event, at),
+                    "guards": guards,
+                    "visit": visit[0] if visit else 1,
+                    "entered_at": time,
+                    "seconds_in_previous": (at - passed) / 1000 if left >= 0 else None,
+                    "handoff": {"from_owner": owners[left], "to_owner": owners[stage]} if handed else None,
+                    "sla": {"due_at": iso(due), "late": sla.late} if sla is not None else None,
+                    "status": plan.statuses[state.status] or None,
+                    "qualified": qualified(plan, state),
+                    "suppressed": bool(plan.suppressed(state, at)),
+                    "score": score(plan, state, at),
+                    "icp_fit": fit_of(plan, state, at),
+                    "value": self._value(state),
+                    "company": company_of(plan, state),
+                    "attribution": {
+                        "first": _touch(first) if first is not None else None,
+                        "last": _touch(last) if last is not None else None,
+                    },
+                    "traits": self._traits(state) if state.traits else {},
+                },
+            )
         )
 
     def status(self, state: State, at: int, before: int, why: Any) -> None:
@@ -202,7 +220,9 @@ class Told:
 
     def _value(self, state: State) -> dict[str, Any]:
         place = self.plan.value_fact
-        ids = state.facts[place] if place is not None else {}
+        ids = state.facts[place] if place is not None else None
+        if not ids:
+            return {}
         return {name: {"amount": amount, "currency": currency} for name, (amount, currency) in ids.items()}
 
     def _traits(self, state: State) -> dict[str, Any]:
@@ -217,11 +237,11 @@ def cause(event: Kept | None, at: int) -> dict[str, Any]:
     """The event, the timer or the person behind a change."""
     if event is None:
         return {"kind": "timer", "timer": "deadline", "due_at": iso(at)}
-    told = {"id": event.id, "source": event.source, "type": event.type, "time": iso(event.true_time or event.time)}
+    time = iso(event.true_time or event.time)
     if event.type == "stage.set":
-        reason, by = event.data.get("reason", ""), event.data.get("by", "")
-        return {"kind": "person", "by": by, "reason": reason, **told}
-    return {"kind": "event", **told}
+        told = {"id": event.id, "source": event.source, "type": event.type, "time": time}
+        return {"kind": "person", "by": event.data.get("by", ""), "reason": event.data.get("reason", ""), **told}
+    return {"kind": "event", "id": event.id, "source": event.source, "type": event.type, "time": time}
 
 
 def reason_of(event: Kept | None, state: State, move: Move | None) -> str:
@@ -243,8 +263,6 @@ def fit_of(plan: Plan, state: State, at: int) -> bool | None:
     return given if isinstance(given, bool) else None
 
 
-def _touch(touch: list[Any] | None) -> dict[str, Any] | None:
-    if touch is None:
-        return None
+def _touch(touch: list[Any]) -> dict[str, Any]:
     source, medium, campaign, at, kind = touch
     return {"source": source, "medium": medium, "campaign": campaign, "time": iso(at), "type": kind}
