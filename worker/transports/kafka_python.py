@@ -1,6 +1,6 @@
 """Kafka through kafka-python, the default client.
 
-Facts about version 3.0.12 that this module answers to (numbers: the design's list):
+Facts about version 3.0.12 that this module answers to (numbers: `docs/decisions/0006-kafka-clients.md`):
 
 1. Without the C checksum it is six times slower: refused at the start.
 7. `retry_backoff_ms` is what a small transaction waits for: five milliseconds. `max_request_size` is raised.

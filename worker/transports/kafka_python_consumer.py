@@ -1,6 +1,6 @@
 """Reading over kafka-python, as a member of a group or outside of any.
 
-Facts about version 3.0.12 that this module answers to (numbers: the design's list):
+Facts about version 3.0.12 that this module answers to (numbers: `docs/decisions/0006-kafka-clients.md`):
 
 5. Rebalance listeners run on the library's network thread, where any wait deadlocks: they only take notes here.
 6. The generation can change between polls: it is noted with each poll, and only of a settled member. A member that

@@ -82,6 +82,7 @@ REMEDIES: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] 
     (theirs.InvalidTransactionTimeoutError, "raise transaction.max.timeout.ms of the broker to ten seconds or more"),
     (theirs.UnsupportedVersionError, "Apache Kafka 2.5 or newer is needed"),
     (theirs.InvalidSessionTimeoutError, "choose session_timeout_ms within the broker's limits"),
+    (theirs.UnsupportedCodecError, "pip install 'kafka-python[lz4,snappy,zstd]': the records are compressed with it"),
     (theirs.PolicyViolationError, "the broker's policy forbids it: see the message"),
     (FetchTooSmall, "raise max_partition_fetch_bytes in the [kafka] options"),
     (ssl.SSLError, TLS_REMEDY),

@@ -1,6 +1,6 @@
 """The transactional producer over kafka-python.
 
-What the library does not do, and is done here (numbers: the design's facts about kafka-python 3.0.12):
+What the library does not do, and is done here (numbers: `docs/decisions/0006-kafka-clients.md`):
 
 - A record that expires fails only its own result; `commit_transaction` then returns as if nothing were missing, and
   the offsets advance past an output that was lost (2). So `commit` waits for every record's result first, and a
