@@ -178,7 +178,7 @@ def test_merged_contacts_are_told_as_one() -> None:
         event(START, "contact.created", "1", "visitor"),
         event(START + HOUR_MS, "page.viewed", "2", "visitor", high_intent=True),
         event(START + DAY_MS, "contact.created", "3", "ada", traits={"icp_fit": True}),
-        event(START + DAY_MS + 1, "contact.merged", "4", "ada", **{"from": "visitor"}),
+        Event(START + DAY_MS + 1, "contact.merged", "4", "/test", "ada", {"from": "visitor"}),
         event(START + 20 * DAY_MS, "email.replied", "5", "ada", sentiment="positive"),
     ]
     asked = explainer("10ex")

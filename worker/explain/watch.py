@@ -5,15 +5,15 @@ Watching changes nothing of what is folded: the wrapped functions return what th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from worker.explain.reasons import Now, Reasons
 from worker.explain.values import Attempt, Step
 from worker.fold import tell
-from worker.fold.state import State
-from worker.plan.plan import Plan
+from worker.fold.state import Kept, State
+from worker.plan.plan import Move, Plan
 
 Chosen = Callable[..., int]
 
@@ -25,7 +25,7 @@ class Witness(tell.Told):
         super().__init__(plan, contact)
         self.reasons = reasons
         self.steps: list[Step] = []
-        self.kept_quiet = False
+        self._told = 0  # of `outputs`, how many are steps
         self._decision: tuple[Attempt, tuple[Attempt, ...]] | None = None
         self._passed: tuple[Attempt, ...] = ()  # transitions by event that this event could not take
         self.watched = replace(
@@ -86,19 +86,52 @@ class Witness(tell.Told):
         return tuple(found)
 
     def _note(self, at: int, kind: str, stage: str, cause: dict[str, Any], tried: tuple[Attempt, ...]) -> None:
-        if not self.kept_quiet:
-            self.steps.append(Step(tell.iso(at), kind, stage, cause={"kind": "event", **cause}, refused=tried))
+        self.steps.append(Step(tell.iso(at), kind, stage, cause={"kind": "event", **cause}, refused=tried))
 
-    def _tell(self, kind: str, at: int, data: dict[str, Any]) -> None:
-        super()._tell(kind, at, data)
-        body = self.outputs[-1].body
-        short = kind.removeprefix("lifecycle.").removesuffix(".v1")
+    # What is told, as `Told` tells it; each event out becomes a step.
+
+    def moved(self, state: State, at: int, left: int, passed: int, move: Move | None, why: Any) -> None:
+        super().moved(state, at, left, passed, move, why)
+        self._seen()
+
+    def status(self, state: State, at: int, before: int, why: Any) -> None:
+        super().status(state, at, before, why)
+        self._seen()
+
+    def merged(self, state: State, at: int, other: Any, why: Kept) -> None:
+        super().merged(state, at, other, why)
+        self._seen()
+
+    def breached(self, state: State, at: int) -> None:
+        super().breached(state, at)
+        self._seen()
+
+    def warned(self, state: State, at: int) -> None:
+        super().warned(state, at)
+        self._seen()
+
+    def signalled(self, state: State, at: int, signal: int, why: Any) -> None:
+        super().signalled(state, at, signal, why)
+        self._seen()
+
+    def marked(self, state: State, at: int, flag: int, holds: bool, why: Any) -> None:
+        super().marked(state, at, flag, holds, why)
+        self._seen()
+
+    def _seen(self) -> None:
+        for output in self.outputs[self._told :]:
+            self._step(output.body)
+        self._told = len(self.outputs)
+
+    def _step(self, body: Mapping[str, Any]) -> None:
+        data = body["data"]
+        kind = str(body["type"]).removeprefix("lifecycle.").removesuffix(".v1")
         taken, refused = None, tuple[Attempt, ...]()
-        if short == "stage.changed":
+        if kind == "stage.changed":
             if self._decision is not None:
                 taken, refused = self._decision
             self._decision = None
             if self.steps and self.steps[-1].kind == "refused" and self.steps[-1].time == body["time"]:
                 self.steps.pop()  # it moved after all, by a transition that needs no event; that one says so
-        stage = data.get("to") if short == "stage.changed" else data.get("stage", "")
-        self.steps.append(Step(body["time"], short, str(stage or ""), body, data.get("cause"), taken, refused))
+        stage = data.get("to") if kind == "stage.changed" else data.get("stage", "")
+        self.steps.append(Step(body["time"], kind, str(stage or ""), body, data.get("cause"), taken, refused))
