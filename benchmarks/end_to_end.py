@@ -1,6 +1,6 @@
 """Side by side, exactly once, from a topic to a topic: this worker and what a user would pick instead.
 
-    python -m benchmarks.end_to_end [--events N] [--contacts N] [--rounds N] [--only kafka-python|confluent-kafka]
+python -m benchmarks.end_to_end [--events N] [--contacts N] [--rounds N] [--only kafka-python|confluent-kafka]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Traffic that is the same on any machine: CloudEvents drawn with a seed, and what they must come to.
 
-    python -m benchmarks.traffic EVENTS CONTACTS [SEED] > events.jsonl
+python -m benchmarks.traffic EVENTS CONTACTS [SEED] > events.jsonl
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from worker.commands._options import read_lifecycle
 from worker.fold.engine import Engine
+from worker.garbage import relax
 from worker.instants import parse_instant
 from worker.plan import compile_plan
 from worker.runtime.clock import Clock
@@ -61,4 +62,5 @@ def worker_of(
             logger.warning("store-emptied", folder=str(settings.state_dir), why=store.emptied)
         worker = Worker(transport, store, engine, settings, clock, logger, report=report)
         stack.callback(worker.close, leave=settings.leave)
+        relax()
         yield worker

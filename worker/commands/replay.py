@@ -68,6 +68,7 @@ def command(
     (kafka://HOST:PORT/TOPIC, embedded:FILE#TOPIC), read in the order given. With --out the folder then holds
     stage-changes.jsonl (the events out), contacts.jsonl, companies.jsonl and dead-letters.jsonl.
     """
+    from worker.garbage import relax
     from worker.replay import Job, Terms, replay
 
     started = time.perf_counter()
@@ -78,6 +79,7 @@ def command(
         sources, refused = inputs(events, folder, partitioner, rekey)
         job = Job(definition, tuple(sources), terms, too_late, publish_from)
         bar = stack.enter_context(Bar("replay"))
+        relax()
         summary = replay(job, out, processes=processes, refused=refused, progress=bar.report)
     seconds = time.perf_counter() - started
     if as_json:
