@@ -34,7 +34,7 @@ def ordered(left: Any, right: Any) -> bool:
 def contains(value: Any, part: Any) -> bool:
     if value.__class__ is str:
         return part.__class__ is str and part in value
-    return value.__class__ is list and any(equal(item, part) for item in value)
+    return value.__class__ is list and part in value
 
 
 class Code:
@@ -78,7 +78,7 @@ class Code:
 
     def constant(self, value: Any) -> str:
         """A name, or the text itself, under which the code reads a constant."""
-        if value is None or value is True or value is False or value.__class__ in (int, str):
+        if value is None or value is True or value is False or value.__class__ is str:
             return repr(value)
         self._count += 1
         name = f"k{self._count}"
@@ -113,9 +113,9 @@ class Code:
                 return found
             case "or_expression" | "and_expression":
                 return self.choice(ast, base)
+            case "comparator" if ast["value"] in _COMPARED:
+                return self.assign(f"{self.comparison(ast, base)} if {self.ordering(ast, base)} else None")
             case "comparator" | "not_expression":
-                return self.assign(self.truth(ast, base))
-            case "function_expression" if ast["value"] in ("contains", "starts_with", "ends_with"):
                 return self.assign(self.truth(ast, base))
         return self.search(ast, base)
 
@@ -174,6 +174,11 @@ class Code:
                 method = ast["value"].replace("_", "")
                 return f"({text}.__class__ is str and {part}.__class__ is str and {text}.{method}({part}))"
         return f"(not is_false({self.value(ast, base)}))"
+
+    def ordering(self, ast: Ast, base: str | None) -> str:
+        """Whether the two sides have an order: without one their comparison is null."""
+        left, right = ast["children"]
+        return f"ordered({self.value(left, base)}, {self.value(right, base)})"
 
     def comparison(self, ast: Ast, base: str | None) -> str:
         left, right = ast["children"]

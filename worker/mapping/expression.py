@@ -8,7 +8,7 @@ everywhere else in a path: records of others are never trusted to have a shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +34,13 @@ LENGTH_MAX: Final = 1_000  # characters of one expression
 
 
 class _Functions(functions.Functions):
-    """What the language itself lacks for tidying texts."""
+    """What the language itself lacks for tidying texts; and null, not an error, for what a function can't take."""
+
+    def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:
+        try:
+            return super().call_function(function_name, resolved_args)
+        except (exceptions.JMESPathTypeError, msgspec.MsgspecError, TypeError, ValueError, AttributeError):
+            return None
 
     @functions.signature({"types": ["string"]})
     def _func_lower(self, text: str) -> str:

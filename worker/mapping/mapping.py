@@ -120,6 +120,17 @@ class Mapping:
             except Bad as bad:
                 return [_refused(bad, Item(document), raw)]
             return made if made.__class__ is list else [Dropped(made, "$")]  # type: ignore[return-value, arg-type]
+        results = self._items_of(document, header, raw)
+        if raw is not None and any(result.__class__ is Refused for result in results):
+            # What is refused is kept whole, with the fields that nothing reads: those weren't decoded.
+            try:
+                return self._items_of(read_body(raw, self.model.reads), header, raw)
+            except BodyError:  # what is passed over unread may hold what no reader takes, as a number of 400 digits
+                return [result._replace(raw=raw) if isinstance(result, Refused) else result for result in results]
+        return results
+
+    def _items_of(self, document: Any, header: Readonly[str, str], raw: bytes | None) -> list[Result]:
+        """What each item of a record comes to; `raw` is the record's bytes, where it came as bytes."""
         results: list[Result] = []
         for item in self._items(document, header):
             if isinstance(item, Bad):

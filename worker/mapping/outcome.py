@@ -26,7 +26,7 @@ class Refused(NamedTuple):
     raw: bytes
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.refusal.message}"
+        return self.refusal.message
 
 
 Result = Event | Dropped | Refused
