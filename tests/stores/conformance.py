@@ -187,6 +187,18 @@ class StoreConformance(abc.ABC):
 
         assert store.count(0) == 5
 
+    def test_scrubbed_store_holds_what_it_held(self, store: Store) -> None:
+        store.apply(0, [Write(b"a", b"one", 5), Write(b"b", b"two", None), Write(b"c", b"three", 9)], 7)
+        store.apply(0, [Write(b"c", None, None), Write(b"a", b"four", 8)], 8)
+        store.mark(0, 3)
+        assert store.scrubbed() is None
+        store.scrub(11)
+        assert list(store.items(0)) == [(b"a", b"four"), (b"b", b"two")]
+        assert (store.position(0), store.stamp(0), store.next_due(0), store.scrubbed()) == (8, 3, 8, 11)
+        assert store.partitions() == [0]
+        store.apply(0, [Write(b"d", b"five", 1)], 9)
+        assert store.due(0, 10, 9) == [b"d", b"a"]
+
     def test_closed_store_says_so(self, tmp_path: Path) -> None:
         store = self.open(tmp_path / "state")
         store.close()

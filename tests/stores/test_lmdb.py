@@ -16,7 +16,7 @@ import pytest
 from tests.stores.conformance import StoreConformance
 from worker.stores import LmdbStore, Store, StoreDamaged, StoreError, StoreFull, StoreInUse, Write, open_store
 from worker.stores import folder as folder_module
-from worker.stores.environment import FILE
+from worker.stores.environment import COPY, FILE
 from worker.stores.room import reservable
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +50,28 @@ def test_the_map_is_written_through_only_where_blocks_can_be_reserved(
     monkeypatch.setattr("worker.stores.room.IN_PLACE", frozenset())
     with closing(LmdbStore(tmp_path / "b")) as store:
         assert not store._environment.through
+
+
+@both_ways
+def test_a_scrubbed_store_s_files_hold_no_byte_of_what_was_replaced(tmp_path: Path, through: bool) -> None:
+    with closing(LmdbStore(tmp_path, through=through)) as store:
+        store.apply(0, [Write(b"c:%d" % n, b"person-%d@example.com" % n * 20, None) for n in range(500)], 1)
+        store.apply(0, [Write(b"c:%d" % n, b"erased" if n % 2 else None, None) for n in range(500)], 2)
+        assert any(b"@example.com" in file.read_bytes() for file in tmp_path.iterdir())
+        store.scrub(3)
+        assert not any(b"@example.com" in file.read_bytes() for file in tmp_path.iterdir())
+        assert store.count(0) == 250
+    with closing(LmdbStore(tmp_path, through=through)) as store:
+        assert (store.count(0), store.position(0), store.scrubbed()) == (250, 2, 3)
+
+
+def test_a_rewriting_that_was_interrupted_leaves_the_old_file(tmp_path: Path) -> None:
+    with closing(LmdbStore(tmp_path)) as store:
+        store.apply(0, [Write(b"a", b"one", None)], 1)
+    (tmp_path / COPY).write_bytes(b"half of it")
+    with closing(LmdbStore(tmp_path)) as store:
+        assert store.get(0, b"a") == b"one"
+    assert not (tmp_path / COPY).exists()
 
 
 def test_a_file_may_be_opened_either_way_again(tmp_path: Path) -> None:

@@ -102,6 +102,9 @@ class Settings(BaseSettings):
     clock_interval_ms: Milliseconds = Field(default=1_000, description="between two looks at the partitions' ends")
     purge_interval_ms: Milliseconds = Field(default=60_000, description="between purges of the internal topic")
     mark_interval_ms: Milliseconds = Field(default=60_000, description="between marks of the store's age")
+    scrub_interval_ms: Milliseconds = Field(
+        default=86_400_000, description="between rewritings of the store, which leave no bytes of what was erased"
+    )
     refresh_interval_ms: Milliseconds = Field(default=3_600_000, description="an idle partition's offset is kept alive")
     fenced_max: Count = Field(default=10, description="fencings within a minute that end the worker")
 

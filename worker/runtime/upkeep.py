@@ -1,4 +1,4 @@
-"""What a worker does now and then: looks at the ends of its partitions, purges what was folded, marks its store."""
+"""What a worker does now and then: looks at the ends of its partitions, purges what was folded, sees to its store."""
 
 from __future__ import annotations
 
@@ -67,9 +67,23 @@ class Upkeep:
         now = self._clock.monotonic()
         if now - self._marked >= self._settings.mark_interval_ms / 1000:
             self._marked = now
+            self.scrub()
             wall_ms = self._clock.wall_ms()
             for held in live:
                 self._store.mark(held.number, wall_ms)
+
+    def scrub(self) -> None:
+        """Leave no bytes of what was replaced in the store's files: after an erasure they are personal data.
+
+        A store that is new is counted from now. An error of the store ends the worker, as any of its errors does.
+        """
+        wall_ms = self._clock.wall_ms()
+        before = self._store.scrubbed()
+        if before is None or wall_ms - before >= self._settings.scrub_interval_ms:
+            started = self._clock.monotonic()
+            self._store.scrub(wall_ms)
+            if before is not None:
+                self._log.info("store-scrubbed", seconds=round(self._clock.monotonic() - started, 3))
 
     def purge(self, live: Sequence[Held]) -> None:
         """Delete internal records below the committed offsets. A failure is no harm: they are deleted another time."""

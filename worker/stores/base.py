@@ -80,5 +80,14 @@ class Store(Protocol):
     def drop(self, partition: int) -> None:
         """Forget the partition: state, timers, position and stamp."""
 
+    def scrubbed(self) -> int | None:
+        """Wall clock (epoch ms) of the last `scrub`, None where there was none."""
+
+    def scrub(self, now_ms: int) -> None:
+        """No byte of what was removed or replaced before is left in the store's files: an erasure counts on it.
+
+        Takes as long as copying what is kept, and as much room on the disk meanwhile.
+        """
+
     def close(self) -> None:
         """What was applied is on disk, as far as the store has one. A second call does nothing."""

@@ -15,6 +15,7 @@ from worker.stores.folder import NO_ROOM
 from worker.stores.room import reservable, reserve
 
 FILE = "store.mdb"
+COPY = FILE + ".new"
 PARTITIONS_MAX = 1_000  # open at the same time
 PAGE = 4_096
 
@@ -32,8 +33,17 @@ class Environment:
     def __init__(self, folder: Path, size: int, size_max: int, through: bool | None) -> None:
         self.folder = folder
         self.through = reservable(folder) if through is None else through
+        self._size = size
         self._size_max = max(size, size_max)
         self._databases: dict[bytes, lmdb._Database] = {}
+        try:
+            (folder / COPY).unlink(missing_ok=True)  # of a rewriting that was interrupted
+        except OSError as error:
+            raise StoreError(f"state folder {folder}: {error}", "delete the folder") from error
+        self._open()
+
+    def _open(self) -> None:
+        folder, size = self.folder, self._size
         file = folder / FILE
         try:
             # A file that exists is at least as large as what it holds, and reserved up to its size.
@@ -100,6 +110,25 @@ class Environment:
             self._alive().sync(True)
         except lmdb.Error as error:
             raise self._failure(error) from error
+
+    def rewrite(self) -> None:
+        """The file holds what is reachable and nothing else: LMDB leaves what was replaced in pages to be used again.
+
+        Whoever is killed meanwhile leaves the old file or the new one, whole.
+        """
+        copy = self.folder / COPY
+        try:
+            self._alive().copy(str(copy), compact=True)
+            copy.chmod(0o600)
+        except (lmdb.Error, OSError) as error:
+            copy.unlink(missing_ok=True)
+            if isinstance(error, lmdb.Error):
+                raise self._failure(error) from error
+            raise StoreError(f"state folder {self.folder}: {error}") from error
+        self.close()
+        self._databases.clear()
+        copy.replace(self.folder / FILE)
+        self._open()
 
     def close(self) -> None:
         environment, self._lmdb = self._lmdb, None

@@ -41,6 +41,7 @@ ITEMS_AT_ONCE = 1_000  # per read transaction of `items`: a long one would keep 
 MOVES_AT_ONCE = 10_000  # index entries set right per write transaction
 
 _META = b"meta"
+_SCRUBBED = b"scrubbed"
 _pack = struct.Struct(">Q").pack
 _unpack = struct.Struct(">Q").unpack
 _NEVER = b"\xff" * 8  # sorts after every time
@@ -129,7 +130,8 @@ class LmdbStore:
     def partitions(self) -> list[int]:
         def read(transaction: Transaction) -> set[int]:
             with transaction.cursor(self._meta) as cursor:
-                return {int(bytes(key).partition(b"/")[2]) for key in cursor.iternext(values=False)}
+                names = (bytes(key).partition(b"/")[2] for key in cursor.iternext(values=False))
+                return {int(name) for name in names if name}
 
         with self._guard():
             return sorted(self._environment.read(read))
@@ -169,6 +171,15 @@ class LmdbStore:
                     transaction.delete(name, db=self._meta)
 
             self._environment.write(change)
+
+    def scrubbed(self) -> int | None:
+        return self._number(_SCRUBBED)
+
+    def scrub(self, now_ms: int) -> None:
+        with self._guard():
+            self._environment.rewrite()
+            self._meta = self._environment.made(_META)
+            self._environment.write(lambda write: write.put(_SCRUBBED, _pack(now_ms), db=self._meta))
 
     def close(self) -> None:
         if self._process != os.getpid():

@@ -29,6 +29,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._partitions: dict[int, _Partition] = {}
         self._closed = False
+        self._scrubbed: int | None = None
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         return self._of(partition).states.get(key)
@@ -105,6 +106,12 @@ class MemoryStore:
     def drop(self, partition: int) -> None:
         self._alive()
         self._partitions.pop(partition, None)
+
+    def scrubbed(self) -> int | None:
+        return self._scrubbed
+
+    def scrub(self, now_ms: int) -> None:
+        self._scrubbed = now_ms  # what was replaced is gone with the last reference to it
 
     def close(self) -> None:
         self._closed = True
