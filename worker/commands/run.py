@@ -89,14 +89,12 @@ def command(config: Path | None, **flags: Any) -> None:
     """
     from worker.commands._serve import worker_of
     from worker.runtime.clock import SystemClock
-    from worker.runtime.collector import relax_collector
     from worker.runtime.logs import open_logger
 
     settings = load(flags, config)
     logger = open_logger(settings)
     stop = _stop_on_signals(settings, logger)
     with worker_of(settings, SystemClock(), logger) as worker:
-        relax_collector()
         worker.run(stop)
 
 
