@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.processes import Void
 from benchmarks.traffic import KeyValue
@@ -106,7 +107,8 @@ class Cluster:
                 "enable.auto.commit": False,
             }
         )
-        count, ended = 0, set()
+        count = 0
+        ended: set[int | None] = set()
         deadline = time.monotonic() + READ_SECONDS
         try:
             consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
@@ -116,7 +118,7 @@ class Cluster:
                 for message in consumer.consume(10_000, 1.0):
                     error = message.error()
                     if error is None:
-                        count += wanted(message.value())
+                        count += wanted(message.value() or b"")
                     elif error.name() == "_PARTITION_EOF":
                         ended.add(message.partition())
                     else:

@@ -146,8 +146,10 @@ def _streams_classes() -> Path:
                 pom, libs = Path(scratch, "pom.xml"), Path(scratch, "libs")
                 pom.write_text(STREAMS_POM)
                 _run(
-                    [maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-                    + [f"-DoutputDirectory={libs}"]
+                    [
+                        *[maven, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"],
+                        *["-DincludeScope=runtime", f"-DoutputDirectory={libs}"],
+                    ]
                 )
                 libs.rename(folder / "libs")  # last, so that a folder that is there is whole
         compiled = folder / "StreamsPeer.class"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
+from worker.commands._garbage import relax
 from worker.commands._options import read_lifecycle
 from worker.fold.engine import Engine
-from worker.garbage import relax
 from worker.instants import parse_instant
 from worker.plan import compile_plan
 from worker.runtime.clock import Clock

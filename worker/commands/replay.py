@@ -68,7 +68,7 @@ def command(
     (kafka://HOST:PORT/TOPIC, embedded:FILE#TOPIC), read in the order given. With --out the folder then holds
     stage-changes.jsonl (the events out), contacts.jsonl, companies.jsonl and dead-letters.jsonl.
     """
-    from worker.garbage import relax
+    from worker.commands._garbage import relax
     from worker.replay import Job, Terms, replay
 
     started = time.perf_counter()
