@@ -10,10 +10,12 @@ import pytest
 from tests.runtime.support import Bench, header, partition_of, stored
 from worker.runtime import restore, session, transaction
 from worker.runtime.errors import Halt
+from worker.stores.errors import StoreFull
 from worker.stores.memory import MemoryStore
-from worker.transports.base import Send
+from worker.transports.base import Send, TopicPartition
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, OffsetOutOfRange, RecordTooLarge, Retriable
 from worker.transports.simulator import CrashAt, SimulatedCrash
+from worker.transports.simulator.clients import SimulatedConsumer
 from worker.transports.simulator.producer import SimulatedProducer
 
 STEPS = (*session.STEPS, *transaction.STEPS)
@@ -361,3 +363,64 @@ def test_a_worker_that_slept_publishes_nothing_of_its_old_partitions() -> None:
         bench.turn()
     assert bench.published() == ["ann seen a1 1", "ann seen a2 2"]
     assert partition_of(b"ann", 1) == 0
+
+
+def test_a_partition_taken_away_between_two_polls_is_let_go_at_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may carry a rebalance out on a thread of its own; what it then refuses is no fault of the worker."""
+    bench = Bench(partitions=1)
+    for call in ("seek", "position"):
+        refuse_once(monkeypatch, call)
+    for number in range(3):
+        bench.send("wake", "ann", f"w{number}", after=10)
+        bench.settle()
+        bench.cluster.clock.advance(2_000)
+        bench.turn(50)
+    bench.until(lambda: bench.worker.metrics.timers == 3)
+    assert bench.worker.live() == {0}
+    assert bench.worker.metrics.waits == 0
+
+
+def refuse_once(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    real = getattr(SimulatedConsumer, call)
+    refused: list[bool] = []
+
+    def refuse(self: SimulatedConsumer, *arguments: Any) -> Any:
+        if refused:
+            return real(self, *arguments)
+        refused.append(True)
+        raise LookupError("not assigned")
+
+    monkeypatch.setattr(SimulatedConsumer, call, refuse)
+
+
+def test_a_full_disk_ends_the_worker_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(partitions=1)
+    bench.send("seen", "ann", "a1")
+    bench.settle()
+    with monkeypatch.context() as patch:
+
+        def full(*_: Any) -> None:
+            raise StoreFull("lifecycle-state", "no space left on device")
+
+        patch.setattr(MemoryStore, "apply", full)
+        bench.send("seen", "ann", "a2")
+        with pytest.raises(StoreFull, match="make room there"):
+            bench.until(lambda: False)
+        bench.worker.close()
+    bench.start()
+    bench.send("seen", "ann", "a3")
+    bench.settle()
+    assert bench.published() == ["ann seen a1 1", "ann seen a2 2", "ann seen a3 3"]
+    assert stored(bench.store, [0]) == bench.states()
+
+
+def test_an_input_topic_that_gets_partitions_while_running_is_refused() -> None:
+    bench = Bench(partitions=2)
+    bench.turn(10)
+    session = bench.worker._session
+    assert session is not None
+    consumer = session._consumer
+    assigned = consumer.assignment() | {TopicPartition("engagement", 2)}
+    consumer.assignment = lambda: assigned  # type: ignore[method-assign]
+    with pytest.raises(Halt, match="has got a partition 2"):
+        bench.turn()

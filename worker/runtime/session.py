@@ -271,11 +271,15 @@ class Session:
 
     def _go_live(self, held: Held) -> None:
         self._parts.deployments.take_over(held)
+        try:
+            self._consumer.seek(held.input, held.next)
+        except LookupError:  # taken away since the last poll; the next one tells of it
+            self._suspend([held])
+            return
+        self._consumer.resume([held.input])
         held.live = True
         if held.committed_at is None:
             held.committed_at = self._clock.monotonic()
-        self._consumer.seek(held.input, held.next)
-        self._consumer.resume([held.input])
         self._parts.upkeep.probe_soon()
 
     def _assign_internal(self) -> None:
@@ -401,12 +405,15 @@ class Session:
             assert ends is not None
             # The client's position counts only where nothing of it is unfolded; it is past markers, `next` is not.
             at = polled.get(held.number)
-            if at is None:
-                at = held.next if held.next >= ends[0] else self._consumer.position(held.input)
             internal_at = messages.get(held.number)
-            if internal_at is None:
-                reached = held.internal_next >= ends[1]
-                internal_at = held.internal_next if reached else self._reader.position(held.internal)
+            try:
+                if at is None:
+                    at = held.next if held.next >= ends[0] else self._consumer.position(held.input)
+                if internal_at is None:
+                    reached = held.internal_next >= ends[1]
+                    internal_at = held.internal_next if reached else self._reader.position(held.internal)
+            except LookupError:  # taken away since the last poll: its clock is of no use any more
+                continue
             held.clock.advance(at, internal_at)
 
     def _upkeep(self, live: list[Held], group: GroupMetadata) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener
 from kafka import TopicPartition as TheirPartition
+from kafka.errors import IllegalStateError
 from kafka.future import Future
 from kafka.structs import MemberState
 
@@ -143,23 +144,29 @@ class KafkaPythonConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         theirs = self._assigned(partition)
-        self._client.seek(theirs, offset)
+        try:
+            self._client.seek(theirs, offset)
+        except ValueError as error:  # taken away since the last poll, on the library's thread; the next one tells
+            raise LookupError(f"{partition} is no longer assigned to this member of {self._group!r}") from error
         self._notes.unpositioned.discard(theirs)
         if theirs not in self._paused:
-            self._client.resume(theirs)
+            with suppress(KeyError):
+                self._client.resume(theirs)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         for partition in self._assignment.intersection(partitions):
             theirs = TheirPartition(*partition)
             self._paused.add(theirs)
-            self._client.pause(theirs)
+            with suppress(KeyError):  # taken away since the last poll, on the library's thread
+                self._client.pause(theirs)
 
     def resume(self, partitions: Sequence[TopicPartition]) -> None:
         for partition in self._assignment.intersection(partitions):
             theirs = TheirPartition(*partition)
             self._paused.discard(theirs)
             if theirs not in self._notes.unpositioned:
-                self._client.resume(theirs)
+                with suppress(KeyError):
+                    self._client.resume(theirs)
 
     def leave(self) -> None:
         if self._closed:
@@ -306,6 +313,8 @@ def records_of(batches: Mapping[Any, Sequence[Any]]) -> list[Record]:
 def next_offset(client: Any, partition: TheirPartition) -> int:
     try:
         offset = client.position(partition, timeout_ms=5_000)
+    except IllegalStateError as error:
+        raise LookupError(f"{partition} is no longer assigned") from error
     except LIBRARY as error:
         raise translate(error, f"asking for the position of {partition}") from error
     if offset is None:
