@@ -1,4 +1,4 @@
-"""kafka-python against a real broker: the conformance suite, and what `docs/decisions/0006-kafka-clients.md` says of it."""
+"""kafka-python against a real broker: the suite, and what `docs/decisions/0006-kafka-clients.md` says of it."""
 
 from __future__ import annotations
 
