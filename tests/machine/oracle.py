@@ -10,7 +10,7 @@ from __future__ import annotations
 from tests.reference import Contact
 from worker.definition.model import Lifecycle
 from worker.fold.outcome import Event
-from worker.machine import LifecycleMachine, build, event_id, read
+from worker.machine import LifecycleMachine, build, event_id, read, stage_of, state_value
 
 
 class Stepped(Contact):
@@ -53,8 +53,8 @@ class Stepped(Contact):
     def start(self) -> LifecycleMachine:
         """An instance in the contact's stage. Event-less transitions that hold are taken by making it."""
         self.state = None  # with a state of its own an instance would only wait for events
-        machine = self.machine(self, start_value=self.stage)
-        assert machine.current_state_value == self.stage
+        machine = self.machine(self, start_value=state_value(str(self.stage)))
+        assert stage_of(machine.current_state_value) == self.stage
         return machine
 
     # What the class asks and tells.

@@ -54,7 +54,7 @@ def circles(lifecycle: Lifecycle) -> Iterator[list[Step]]:
                     ways[origin].append(Step(number, origin, transition.to))
     found = 0
     for first in order:
-        pending: list[list[Step]] = [[step] for step in reversed(ways[first])]
+        pending: list[list[Step]] = [[step] for step in reversed(ways[first]) if order[step.target] > order[first]]
         while pending and found < CIRCLES_MAX:
             path = pending.pop()
             here = path[-1].target

@@ -10,7 +10,7 @@ to be. `StateMachine`, unlike `StateChart`, lets the error of a guard out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from statemachine import Event, State, StateMachine
@@ -35,6 +35,15 @@ class Edge(NamedTuple):
     events: tuple[str, ...] | None
     transition: int
     order: int
+
+
+class Box(NamedTuple):
+    """One stage as a diagram shows it. `final`: nothing leads out of it."""
+
+    stage: str
+    name: str
+    initial: bool
+    final: bool
 
 
 class Subject(Protocol):
@@ -92,9 +101,22 @@ def type_of(event: str) -> str:
     return event.removeprefix("on·").replace("·", ".")
 
 
+def state_value(stage: str) -> str:
+    """The value that stands for a stage in the class: as it is, `model` would take the place of an instance's own."""
+    return "at·" + stage
+
+
+def stage_of(value: Any) -> str:
+    """The stage of a value that `state_value` made."""
+    return str(value).removeprefix("at·")
+
+
 def build(lifecycle: Lifecycle) -> type[LifecycleMachine]:
     """The class of a checked lifecycle. Stages nothing leads out of are final states."""
-    states = {name: State(stage.name, value=name, initial=not place) for place, (name, stage) in _numbered(lifecycle)}
+    states = {
+        name: State(stage.name, value=state_value(name), initial=not place)
+        for place, (name, stage) in enumerate(lifecycle.stages.items())
+    }
     types = EventTypes(lifecycle, scope_of(lifecycle))
     for place, transition in enumerate(lifecycle.transitions):
         kinds = None if transition.event is None else types.of_all(transition.event)
@@ -125,9 +147,14 @@ def read(machine: type[LifecycleMachine]) -> list[Edge]:
             events = None if arrow.is_eventless else tuple(type_of(str(event)) for event in arrow.events)
             if events == (type_of(event_id(_NEVER)),):
                 events = ()
-            edges.append(Edge(str(state.value), str(arrow.target.value), events, _place(arrow), order))
+            edges.append(Edge(stage_of(state.value), stage_of(arrow.target.value), events, _place(arrow), order))
             order += 1
     return edges
+
+
+def boxes(machine: type[LifecycleMachine]) -> list[Box]:
+    """The stages in the class, lowest first; with the edges that `read` gives, a diagram."""
+    return [Box(stage_of(state.value), state.name, state.initial, state.final) for state in machine.states]
 
 
 def _place(arrow: Arrow) -> int:
@@ -136,7 +163,3 @@ def _place(arrow: Arrow) -> int:
         if isinstance(place, int):
             return place
     raise TypeError(f"{arrow} was not made from a lifecycle")
-
-
-def _numbered(lifecycle: Lifecycle) -> Iterable[tuple[int, tuple[str, Any]]]:
-    return enumerate(lifecycle.stages.items())
