@@ -86,6 +86,8 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         plan.take_traits(state, event.traits)
     if kind in plan.ignores and plan.ignores[kind](data, kind, source):  # nobody's act: only its traits count
         plan.derive(state, at)
+        if first:
+            _tell_beginning(plan, state, at, begun, event, teller)
         _walk(plan, state, at, structs.replace(event, data=EMPTY), begun, teller)
         return
     _touch(state, event)
