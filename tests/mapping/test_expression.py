@@ -23,7 +23,7 @@ def _extend(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
         st.builds("{}[{}]".format, inner, st.integers(-2, 2)),
         st.builds("({} || {})".format, inner, inner),
         st.builds("({} && {})".format, inner, inner),
-        st.builds("!({})".format, inner),
+        st.builds("(!({}))".format, inner),
         st.builds("({} {} {})".format, inner, st.sampled_from(["==", "!=", "<", ">=", "<=", ">"]), inner | LITERALS),
         st.builds("({} {} {})".format, LITERALS, st.sampled_from(["==", "!=", "<", ">="]), inner),
         st.builds("contains({}, {})".format, inner, LITERALS),
@@ -36,7 +36,17 @@ def _extend(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-EXPRESSIONS = st.recursive(NAMES | st.just("@"), _extend, max_leaves=5)
+def _is_read(text: str) -> bool:
+    """`!a.b` is refused, as it hardly ever means what its writer meant."""
+    try:
+        parse(text)
+    except ExpressionError as error:
+        assert "write `!(a.b)`" in error.message
+        return False
+    return True
+
+
+EXPRESSIONS = st.recursive(NAMES | st.just("@"), _extend, max_leaves=5).filter(_is_read)
 VALUES = st.recursive(
     st.sampled_from([None, True, False, 0, 1, 1.5, "", "x", "12", "xy"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),

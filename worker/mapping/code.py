@@ -27,7 +27,9 @@ def equal(left: Any, right: Any) -> bool:
 
 
 def ordered(left: Any, right: Any) -> bool:
-    """Two numbers: of anything else JMESPath knows no order."""
+    """Two numbers or two texts: nothing else has an order."""
+    if left.__class__ is str:
+        return right.__class__ is str
     return left.__class__ in (int, float) and right.__class__ in (int, float)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import jmespath
 import msgspec
 from jmespath import exceptions, functions
-from jmespath.parser import ParsedResult
+from jmespath.visitor import TreeInterpreter
 
 from worker.definition.errors import ExpressionError
 from worker.definition.nearest import nearest, suggestion
@@ -73,6 +73,16 @@ class _Functions(functions.Functions):
     @functions.signature({"types": ["string"]})
     def _func_from_json(self, text: str) -> Any:
         return _read_json(text)
+
+
+class _Interpreter(TreeInterpreter):
+    """The library's, but for a text compared with a number: they have no order, which is null and no error."""
+
+    def visit_comparator(self, node: Ast, value: Any) -> Any:
+        try:
+            return super().visit_comparator(node, value)
+        except TypeError:
+            return None
 
 
 _read_json: Final = msgspec.json.Decoder().decode
@@ -165,11 +175,11 @@ def _rebind(ast: Ast, names: Mapping[str, Ast]) -> Ast:
 
 def searcher(ast: Ast) -> Callable[[Any], Any]:
     """The library's own reading of a tree: the long way, for what the compiler doesn't write out."""
-    parsed = ParsedResult("", ast)
+    visit = _Interpreter(_OPTIONS).visit
 
     def search(value: Any) -> Any:
         try:
-            return parsed.search(value, options=_OPTIONS)
+            return visit(ast, value)
         except (exceptions.JMESPathError, msgspec.MsgspecError, TypeError, ValueError, AttributeError, RecursionError):
             return None
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
-from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS
+from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS, Kind
 from worker.definition.document import Document, Node, read_document
 from worker.definition.errors import DefinitionError, ExpressionError, Finding
 from worker.definition.nearest import near_miss, nearest, suggestion
@@ -33,6 +33,8 @@ from worker.mapping.model import (
     Value,
     Version,
 )
+from worker.mapping.outcome import Bad
+from worker.mapping.values import CONVERTERS
 
 _EVENT_KEYS: Final = frozenset({"when", "type", "part", "id", "time", "subject", "data", "traits"})
 _RULE_KEYS: Final = _EVENT_KEYS | {"label", "skip", "refuse", "events", "joins"}
@@ -307,7 +309,7 @@ class _Reader:
             return None
         return name
 
-    def fields(self, node: Node | None, inherited: Fields, what: str, known: Mapping[str, str] | None) -> Fields:
+    def fields(self, node: Node | None, inherited: Fields, what: str, known: Mapping[str, Kind] | None) -> Fields:
         """The fields of `data` or `traits`, over those that the whole mapping gives; `field: null` takes one out."""
         if node is None:
             return inherited
@@ -327,7 +329,21 @@ class _Reader:
                 if name == "traits":
                     self.fail(item.key or item.start, "unknown-field", f"{what}: traits stand beside data, not in it")
                 named[name] = self.value(item, f"{what}.{name}")
+                self.fits(item, f"{what}.{name}", named[name], (known or {}).get(name))
         return Fields(named, rest, omitted)
+
+    def fits(self, node: Node, what: str, value: Value, kind: Kind | None) -> None:
+        """What stands in the file itself as a value has the field's kind."""
+        given = [] if value.constant is None else [value.constant]
+        given += [meaning for table in (value.table, value.words) if table for meaning in table.values()]
+        for constant in given:
+            try:
+                CONVERTERS[kind](constant, "", "")
+            except Bad as bad:
+                self.fail(node.start, "wrong-type", f"{what}: {bad.message}")
+                return
+        if value.otherwise is not None:
+            self.fits(node, f"{what}, otherwise", value.otherwise, kind)
 
     def rest(self, node: Node, what: str) -> tuple[tuple[Expression, ...], frozenset[str]]:
         if node.items is None or node.is_list:
@@ -364,7 +380,8 @@ class _Reader:
         elif common.type.is_constant and common.type.constant is None:
             self.fail(place, "missing-key", "an event needs a `type`; a rule without one says `skip: why`")
         constant = type_.constant if type_.is_constant else None
-        known = {**EVENT_FIELDS, **FIELDS.get(constant, {})} if isinstance(constant, str) else EVENT_FIELDS
+        own = FIELDS.get(constant, {}) if isinstance(constant, str) else {}
+        known: Mapping[str, Kind] = {**EVENT_FIELDS, **own}
         part = self.text(items["part"], "part") if "part" in items else ""
         if several and not part:
             if isinstance(constant, str):
@@ -471,8 +488,8 @@ class _Reader:
         rules = [
             self.rule(item, common, joins, place) for place, item in enumerate(self.several(top["rules"]), start=1)
         ]
-        for rule, node in zip(rules[:-1], self.several(top["rules"]), strict=False):
-            if rule.when is None:
+        for node in self.several(top["rules"])[:-1]:
+            if node.items is not None and "when" not in node.items:
                 self.fail(node.start, "unreachable", "a rule without `when` takes every record: it must be the last")
         otherwise = Rule("otherwise", None, "skip", "no rule takes it")
         if "otherwise" in top:
