@@ -653,7 +653,11 @@ class Contact:
         after = -1
         if "since" in named and isinstance(named["since"], ast.Name):
             after = self.occurrences.get(named["since"].id, [(0, -1)])[-1][1]
-        return sum(1 for at, order in mine if order > after and (within is None or at >= self.now - within))
+        if not named:
+            return len(mine)
+        signal = self.lifecycle.signals.get(first)
+        kept = mine[-(signal.keep if signal is not None else 20) :]
+        return sum(1 for at, order in kept if order > after and (within is None or at >= self.now - within))
 
 
 def is_open(days: str, opens: str, closes: str, holidays: Sequence[str], local: dt.datetime) -> bool:

@@ -37,7 +37,10 @@ FIELDS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "deal.created": {"deal_id": st.sampled_from(["d1", "d2", ""]), "amount": st.integers(0, 30)},
     "deal.lost": {"deal_id": st.sampled_from(["d1", "d2", ""]), "reason": st.sampled_from(["price", ""])},
     "sales.qualified": {"need": st.booleans(), "fit": st.booleans()},
-    "crm.status_changed": {"status": st.sampled_from([*TRACK, *ASIDE]), "by": st.sampled_from(["rep"])},
+    "crm.status_changed": {
+        "status": st.sampled_from([*TRACK, *ASIDE, "SECOND"]),
+        "by": st.sampled_from(["rep", "lifecycle-worker"]),
+    },
     "acme.used": {"level": st.one_of(st.integers(-2, 3), st.booleans(), st.sampled_from(["2", "high", ""]))},
     "acme.left": {},
 }
@@ -205,7 +208,11 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
         source = pool(timed=False)
         source.signals = list(signals)
         patterns = [source.pattern() for _ in range(draw(st.integers(1, 2)))]
-        signals[name] = {"any": patterns, "publish": draw(st.integers(0, 3)) == 0}
+        signals[name] = {
+            "any": patterns,
+            "publish": draw(st.integers(0, 3)) == 0,
+            "keep": draw(st.sampled_from([1, 2, 20])),
+        }
     if draw(st.booleans()):
         signals["setback"] = [draw(st.sampled_from(["deal.lost", *signals]))]
     if draw(st.integers(0, 2)) == 0:
@@ -241,6 +248,8 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
         given["statuses"] = _statuses(draw, whole, stages)
     if draw(st.integers(0, 3)) == 0:
         given["segments"] = {"grouped": {"when": whole(event=False).guard(), "means": "a group"}}
+    if draw(st.integers(0, 3)) == 0:
+        given["hygiene"] = {"faulty": {"when": whole(event=False).guard(), "says": "a fault"}}
     if draw(st.integers(0, 5)) == 0:
         given["ignore"] = ["email.replied when event.machine"]
     lifecycle = Lifecycle.model_validate(given)
@@ -262,10 +271,10 @@ def _facts(draw: st.DrawFn, signals: list[str]) -> dict[str, Any]:
             kind, sources = (
                 ("boolean", ["traits.icp_fit", "event.high_intent", "traits.employees > 20"]) if name in TRUTHS
                 else ("number", ["traits.employees", "event.amount", "traits.employees * 2", "traits.score"])
-                if name in NUMBERS else ("text", ["event.kind", "event.reason", "traits.title"])
+                if name in NUMBERS else ("text", ["event.kind", "event.reason", "traits.title", "stage"])
             )  # fmt: skip
             facts[name] = {"type": kind, "from": draw(st.sampled_from(sources))}
-            if draw(st.integers(0, 2)) == 0:
+            if facts[name]["from"] == "stage" or draw(st.integers(0, 2)) == 0:
                 facts[name]["of"] = [draw(happens)]
         if draw(st.integers(0, 3)) == 0:
             facts[name]["forget"] = [draw(happens)]
@@ -331,6 +340,7 @@ def _transition(draw: st.DrawFn, stages: tuple[str, ...], statuses: bool, whole:
 
 def _statuses(draw: st.DrawFn, whole: Any, stages: tuple[str, ...]) -> dict[str, Any]:
     given: dict[str, Any] = {"track": list(TRACK), "aside": list(ASIDE), "implied_by": {}}
+    given["meanings"] = {"warm": {"name": "Warm", "means": "a status", "crm": ["Second"]}}
     if draw(st.booleans()):
         given["set_by"] = "crm.status_changed"
     for name in draw(st.lists(st.sampled_from([*TRACK[1:], *ASIDE]), unique=True, max_size=3)):
