@@ -268,11 +268,11 @@ def _put(value: Any, path: Path_, new: Any) -> None:
 
 def _real(plain: Json, path: Path_) -> Path_:
     """The path as the file has it: steps into what was widened from a short form are left out."""
-    value: Any = plain
+    here: Any = plain
     real: list[str | int] = []
     for step in path:
-        if (isinstance(value, dict) and step in value) or (isinstance(value, list) and isinstance(step, int)):
-            value = value[step]
+        if step in here if isinstance(here, dict) else isinstance(here, list) and isinstance(step, int):
+            here = here[step]
             real.append(step)
     return tuple(real)
 
@@ -300,10 +300,9 @@ def _judged(mutation: Mutation) -> tuple[Verdict, str]:
         return "reader", error.findings[0].code
     if fingerprint(broken) == fingerprint(_lifecycle(mutation.lifecycle)):
         return "equivalent", "fingerprint"
-    known = _baseline(mutation.lifecycle)
-    for code, message in _told(mutation.text):
-        if (code, message) not in known:
-            return "lint", code
+    new = _told(mutation.text) - _baseline(mutation.lifecycle)
+    if new:
+        return "lint", min(new)[0]
     failed = _failing(mutation.lifecycle, broken)
     if failed is not None:
         return "scenarios", failed
@@ -312,14 +311,14 @@ def _judged(mutation: Mutation) -> tuple[Verdict, str]:
     return "missed", ""
 
 
-def _told(text: str) -> list[tuple[str, str]]:
+def _told(text: str) -> Counter[tuple[str, str]]:
     found = [(finding.code, re.sub(r"line \d+", "line", finding.message)) for finding in lint(text)]
-    return [told for told in found if told[0] not in OF_THE_AGREEMENT]
+    return Counter(told for told in found if told[0] not in OF_THE_AGREEMENT)
 
 
 @cache
-def _baseline(name: str) -> frozenset[tuple[str, str]]:
-    return frozenset(_told(_text(name)))
+def _baseline(name: str) -> Counter[tuple[str, str]]:
+    return _told(_text(name))
 
 
 @cache

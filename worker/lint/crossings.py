@@ -45,7 +45,7 @@ class _Crossings:
             if (first, other) in done or len(done) >= PAIRS_MAX:
                 continue
             one, two = self.lifecycle.transitions[first], self.lifecycle.transitions[other]
-            if one.to == two.to or self.is_special_case(stage, first, other, kind):
+            if one.to == two.to or self.is_special_case(stage, first, other, kind) or self.is_shadowed(stage, other):
                 continue
             done.add((first, other))
             yield from self.order(first, other, seen)
@@ -57,6 +57,10 @@ class _Crossings:
             return conjunction([reading.transition(first), negation(reading.transition(other))])
 
         return self.look.prover.holds(stage, kind or None, ask) is False
+
+    def is_shadowed(self, stage: int, other: int) -> bool:
+        """Whether the other is never taken from there: that is told by itself."""
+        return (other, stage) not in self.look.found.fired and self.look.prover.can_fire_first(other, stage) is False
 
     def order(self, first: int, other: int, seen: Seen) -> Iterator[Remark]:
         turned = self.turned(first, other)
@@ -126,8 +130,8 @@ class _Crossings:
 
     def walks(self) -> Iterator[Remark]:
         """Events that go through to the last stage, through many stages, or back and forth."""
-        loose = skip = False
         bounced: set[int] = set()
+        forward: list[tuple[list[Step], Seen]] = []
         for steps, seen in sorted(self.look.found.walks.items(), key=lambda item: len(item[1].acts())):
             moves = [step for step in steps if step[0] >= 0]
             back = next((place for place, step in enumerate(moves) if step[1] < step[0]), None)
@@ -137,13 +141,16 @@ class _Crossings:
                     bounced.add(transition)
                     yield from self.bounce(moves[back], after[0], seen)
                 continue
-            if len(moves) > 1 and moves[0][0] == 0 and moves[-1][1] == len(self.names) - 1:
-                if not loose:
-                    loose = True
-                    yield from self.walk(moves, seen, "loose")
-            elif not skip and self.single_steps(moves) >= STEPS_OF_A_SKIP:
-                skip = True
+            if len(moves) > 1:
+                forward.append((moves, seen))
+        whole = [(moves, seen) for moves, seen in forward if (moves[0][0], moves[-1][1]) == (0, len(self.names) - 1)]
+        if whole:
+            yield from self.walk(*whole[0], "loose")
+            return
+        for moves, seen in forward:
+            if self.single_steps(moves) >= STEPS_OF_A_SKIP:
                 yield from self.walk(moves, seen, "skip")
+                return
 
     def single_steps(self, moves: Sequence[Step]) -> int:
         """The longest run of moves by transitions that start from one stage only."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any, Final
 
 from worker.fold import step
@@ -19,6 +20,8 @@ from worker.lint.subject import Subject
 from worker.plan.plan import Move
 
 STEPS_MAX: Final = 24_000
+SEEK_STEPS_MAX: Final = 6_000  # for one transition that the search did not come upon
+SEEKS_MAX: Final = 4
 TIMERS_MAX: Final = 64  # fired one after the other before one event
 
 
@@ -86,8 +89,7 @@ class _Moves:
 class Found:
     """What the search came upon, each with the first events that showed it."""
 
-    stages: dict[int, Node] = field(default_factory=dict)
-    statuses: dict[int, Node] = field(default_factory=dict)
+    stages: dict[int, Seen] = field(default_factory=dict)  # entered, if only on the way
     fired: dict[tuple[int, int], Seen] = field(default_factory=dict)  # (transition, stage it left)
     together: dict[tuple[int, int, int, str], Seen] = field(default_factory=dict)  # (stage, first, other, event type)
     walks: dict[tuple[Step, ...], Seen] = field(default_factory=dict)  # moves with one event, two and more
@@ -124,6 +126,41 @@ class Explorer:
                 self.go(node, act)
         self.found.exhausted = False
         return self.found
+
+    def seek(self, number: int, origin: int) -> bool:
+        """Search on for one transition from one stage: whether it has been seen to be taken.
+
+        From the states that are nearest to what its guard asks of the contact, the nearest first; states that answer
+        its questions alike count once.
+        """
+        wanted = self.probe.wanted(number)
+        order = 0
+        pending: list[tuple[int, int, int, Node]] = []
+        known: set[tuple[Any, ...]] = set()
+
+        def add(node: Node) -> None:
+            nonlocal order
+            state = decode_state(node.state)
+            answers = self.probe.features(state, node.now)
+            told = tuple(answers[place] if place >= 0 else not answers[-1 - place] for place in wanted)
+            sizes = tuple(int(value) for value in self.probe.measures(state, node.now))
+            key = (node.stage, state.status, told, sizes)
+            if key not in known:
+                known.add(key)
+                order += 1
+                heappush(pending, (told.count(False) + (node.stage != origin), node.depth, order, node))
+
+        for node in self.nodes:
+            add(node)
+        left = SEEK_STEPS_MAX
+        while pending and left > 0 and (number, origin) not in self.found.fired:
+            node = heappop(pending)[-1]
+            left -= len(self.acts)
+            for act in self.acts:
+                after = self.go(node, act)
+                if after.stage >= 0:
+                    add(after)
+        return (number, origin) in self.found.fired
 
     def next(self) -> Node | None:
         """From the stage that was gone on from least, so that all get their share."""
@@ -179,6 +216,8 @@ class Explorer:
         if told.moves:
             if len(told.moves) > 1:
                 found.walks.setdefault(tuple(told.moves), seen)
+            for _, entered, _ in told.moves:
+                found.stages.setdefault(entered, seen)
             found.rested.setdefault(told.moves[-1][1], seen)
         for stage in told.late:
             found.late.setdefault(stage, seen)
@@ -187,8 +226,6 @@ class Explorer:
 
     def is_new(self, node: Node, state: State) -> bool:
         stage, known, new = node.stage, self.known, False
-        self.found.stages.setdefault(stage, node)
-        self.found.statuses.setdefault(state.status, node)
         for place, answer in enumerate(self.probe.features(state, node.now)):
             if (stage, place, answer) not in known:
                 known.add((stage, place, answer))
@@ -197,7 +234,7 @@ class Explorer:
         for place, value in enumerate(self.probe.measures(state, node.now)):
             least, most = self.probe.bounds[place]
             # how far it has come, in twentieths of the way to the greatest bound
-            size = int(20 * min(max(value, least - 1), most + 1) / (abs(most) or 1))
+            size = int(20 * min(max(value, min(least, 0) - 1), most + 1) / (abs(most) or 1))
             if (stage, -1 - place, size) not in known:
                 known.add((stage, -1 - place, size))
                 new = True

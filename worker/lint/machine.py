@@ -63,12 +63,23 @@ class _Machine:
             if place not in self.look.prover.world.stages:
                 yield Remark(
                     path, "unreachable-stage",
-                    f"no event sequence reaches '{name}': every transition to it asks for what can't hold, or starts"
-                    " where no contact comes; mend one of their guards, or take the stage out",
+                    f"no event sequence reaches '{name}': {self.why_unreached(name)}; mend that, or take the stage out",
                     on_key=True,
                 )  # fmt: skip
             elif place not in self.look.found.stages and not self.lifecycle.stages[name].manual:
                 yield self.undecided(path, f"a contact in '{name}'", on_key=True)
+
+    def why_unreached(self, name: str) -> str:
+        """Of the transitions that lead to a stage the first that starts where contacts come, and why it isn't taken."""
+        prover = self.look.prover
+        for number, transition in enumerate(self.lifecycle.transitions):
+            origins = prover.origins(number)
+            if transition.to == name and origins:
+                line = self.look.line("transitions", number)
+                if any(prover.can_fire(number, origin) is not False for origin in origins):
+                    return f"instead of what leads to it on line {line}, {self.instead(number, origins)}"
+                return f"on line {line}, {self.why_never(number, origins)}"
+        return "what leads to it starts in stages that no contact comes to"
 
     def undecided(self, path: tuple[str | int, ...], what: str, on_key: bool = False) -> Remark:
         bound = "ended at its bound of" if not self.look.found.exhausted else "tried all that it tells apart in"
@@ -88,7 +99,7 @@ class _Machine:
         if fired:
             yield from self.idle(number, transition, origins, fired)
             return
-        if not origins:
+        if not origins or self.names.index(transition.to) not in prover.world.stages:
             return  # its stages are told
         can = {origin: prover.can_fire(number, origin) for origin in origins}
         if all(answer is False for answer in can.values()):
@@ -97,7 +108,11 @@ class _Machine:
                 value = str(self.lifecycle.parameters[switch].value).lower()
                 yield Remark(path, "switched-off", f"is never taken while the parameter '{switch}' is {value}")
                 return
-            yield Remark(path, "never-fires", f"can never be taken: {self.why_never(number, origins)}")
+            yield Remark(
+                path,
+                "never-fires",
+                f"can never be taken: {self.why_never(number, origins)}; mend it, or take the transition out",
+            )
         elif all(prover.can_fire_first(number, origin) is False for origin in origins if can[origin] is not False):
             yield self.shadowed(number, [origin for origin in origins if can[origin] is not False])
         else:
@@ -144,21 +159,26 @@ class _Machine:
         words = [f"`{in_words(part)}`" for part in kept]
         events = f"`{', '.join(transition.event or ())}`"
         if with_events and not words:
-            return f"{events} can't happen in the stages it starts from; mend the event, or take the transition out"
+            return f"{events} can't happen in the stages it starts from"
         asked = " and ".join([*([events] if with_events else []), *words])
         if len(words) + with_events > 1:
-            return f"{asked} can't hold together; mend one, or take the transition out"
-        return f"{asked} can't hold in the stages it starts from; mend it, or take the transition out"
+            return f"{asked} can't hold together"
+        return f"{asked} can't hold in the stages it starts from"
 
     def shadowed(self, number: int, origins: list[int]) -> Remark:
-        by = sorted({other for origin in origins for other in self.look.prover.shadowing(number, origin)})
-        lines = " and ".join(f"line {self.look.line('transitions', other)}" for other in by[:3])
-        taken = f"that on {lines} is" if len(by) == 1 else f"those on {lines} are" if by else "others before it are"
         return Remark(
             ("transitions", number), "shadowed",
-            f"can never be taken: whenever it holds, {taken} taken instead; put the special case first, or take one"
-            " out",
+            f"can never be taken: whenever it holds, {self.instead(number, origins)} instead; put the special case"
+            " first, or take one out",
         )  # fmt: skip
+
+    def instead(self, number: int, origins: list[int]) -> str:
+        """What is taken before it whenever it holds."""
+        by = sorted({other for origin in origins for other in self.look.prover.shadowing(number, origin)})
+        lines = " and ".join(f"line {self.look.line('transitions', other)}" for other in by[:3])
+        if not by:
+            return "others before it are taken"
+        return f"that on {lines} is taken" if len(by) == 1 else f"those on {lines} are taken"
 
     def dead_ends(self) -> Iterator[Remark]:
         can_leave = {stage for _, stage in self.look.found.fired}

@@ -43,6 +43,27 @@ class Prover:
             stages={0, *found.stages, *manual},
         )
         self._grow()
+        self._narrower: dict[tuple[str, str], bool] = {}
+        self.world.narrower = self.narrower
+
+    def narrower(self, one: str, other: str) -> bool:
+        """Proved that with every event that sets off the one signal, the other is set off too."""
+        known = self._narrower.get((one, other))
+        if known is None:
+            known = self._narrower[one, other] = self._is_narrower(one, other)
+        return known
+
+    def _is_narrower(self, one: str, other: str) -> bool:
+        patterns = [pattern for name in (one, other) for pattern in self.subject.meaning.signal_patterns[name]]
+        if SETBACK in (one, other) or any(pattern.kind in ("entering", "leaving") for pattern in patterns):
+            return False
+        for kind in sorted({kind for text in patterns for kind in self.subject.meaning.types_of(text)}):
+            reading = Reading(self.subject, self.world, None, kind)
+            formula = conjunction([reading.bare(one), negation(reading.bare(other))])
+            domains = {term: values.domain() for term, values in reading.ranges.items()}
+            if Solver(formula, domains).satisfiable() is not False:
+                return False
+        return True
 
     def _grow(self) -> None:
         """Add whatever can't be ruled out, until there is nothing to add."""
@@ -62,7 +83,7 @@ class Prover:
             for number, transition in enumerate(lifecycle.transitions):
                 target = self.subject.stages.index(transition.to)
                 if target not in world.stages and any(
-                    self.can_fire(number, origin) is not False for origin in self.origins(number)
+                    self.can_fire_first(number, origin) is not False for origin in self.origins(number)
                 ):
                     world.stages.add(target)
                     growing = True

@@ -14,7 +14,7 @@ from worker.definition.scenario import read_scenarios
 from worker.lint.agreement import agreement
 from worker.lint.codes import CODES
 from worker.lint.crossings import crossings
-from worker.lint.explorer import Explorer
+from worker.lint.explorer import SEEKS_MAX, Explorer
 from worker.lint.findings import ORDER, Finding, Remark, Severity
 from worker.lint.guards import guards
 from worker.lint.machine import Look, machine
@@ -49,12 +49,26 @@ def remarks(lifecycle: Lifecycle, document: Document) -> Iterator[Remark]:
     subject = Subject(lifecycle)
     explorer = Explorer(subject)
     found = explorer.explore()
-    look = Look(subject, document, explorer, found, Prover(subject, explorer.probe, found))
+    prover = Prover(subject, explorer.probe, found)
+    _seek(explorer, prover)
+    look = Look(subject, document, explorer, found, prover)
     yield from machine(look)
     yield from crossings(look)
     yield from guards(look)
     yield from names(look)
     yield from agreement(look)
+
+
+def _seek(explorer: Explorer, prover: Prover) -> None:
+    """Look closer for transitions that were not come upon and can't be ruled out."""
+    fired = {number for number, _ in explorer.found.fired}
+    seeks = 0
+    for number in range(len(explorer.subject.lifecycle.transitions)):
+        for origin in prover.origins(number) if number not in fired else ():
+            if seeks < SEEKS_MAX and prover.can_fire_first(number, origin) is not False:
+                seeks += 1
+                if explorer.seek(number, origin):
+                    break
 
 
 def _placed(document: Document, remark: Remark) -> Finding:

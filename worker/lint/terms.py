@@ -21,6 +21,7 @@ from worker.lint.subject import Subject
 from worker.plan.support import COUNT_CAP, IDS_KEPT, equal, less, less_or_equal
 
 OTHER: Final = "\0 any other"
+BEFORE: Final = "\0before"  # in a term's name: as it was before the event, at the moment that follows
 _ORDERS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.Eq: equal,
     ast.NotEq: lambda left, right: not equal(left, right),
@@ -43,6 +44,9 @@ class World:
     facts: set[str]  # those that something can set
     stages: set[int]
     open_parameters: frozenset[str] = frozenset()  # truth values that are taken as free
+    narrower: Callable[[str, str], bool] = lambda one, other: (
+        False
+    )  # (signals) whenever the one happens, so does the other
 
 
 @dataclass
@@ -95,6 +99,7 @@ class Reading:
         self.ranges: dict[str, Range] = {}
         self.happened: dict[str, Formula] = {}
         self.before = 0
+        self.within = ""  # the signal whose patterns are being read
         self.signals = subject.meaning.scope.every_signal
 
     @property
@@ -149,9 +154,11 @@ class Reading:
             return self.atom(f"{name} now", "happens", bool, Range("boolean"))
         if name not in self.happened:
             self.happened[name] = False  # a signal is not made of itself
+            outer, self.within = self.within, name
             self.before += 1
             formula = disjunction(self.pattern(pattern) for pattern in self.subject.meaning.signal_patterns[name])
             self.before -= 1
+            self.within = outer
             if name == SETBACK:
                 formula = disjunction([formula, self.atom("moved back", "happens", bool, Range("boolean"))])
             self.happened[name] = formula
@@ -204,7 +211,7 @@ class Reading:
         if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
             return bool(test(left.value, right.value))
         if not isinstance(right, ast.Constant):
-            return self.atom(ast.unparse(ast.Compare(left, [op], [right])), "holds", bool, Range("boolean"))
+            return self.whole(ast.Compare(left, [op], [right]))
         bound = right.value
         if isinstance(left, ast.Name) and left.id == "stage" and self.here is not None:
             return bool(test(self.subject.stages[self.here], bound))
@@ -217,9 +224,14 @@ class Reading:
 
     def member(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Formula:
         if not isinstance(right, ast.Tuple) or not all(isinstance(part, ast.Constant) for part in right.elts):
-            return self.atom(ast.unparse(ast.Compare(left, [op], [right])), "holds", bool, Range("boolean"))
+            return self.whole(ast.Compare(left, [op], [right]))
         one_of = disjunction(self.pair(ast.Eq(), left, part) for part in right.elts)
         return negation(one_of) if isinstance(op, ast.NotIn) else one_of
+
+    def whole(self, node: ast.Compare) -> Formula:
+        """A comparison that is not taken apart: it may come out either way."""
+        moment = self.moment(node) if self.before else ""
+        return self.atom(ast.unparse(node) + moment, "holds", bool, Range("boolean"))
 
     # Terms.
 
@@ -230,12 +242,25 @@ class Reading:
     def term(self, node: ast.expr) -> tuple[str, Range]:
         """The name a term goes by here, and its values."""
         name = ast.unparse(node)
-        settled = isinstance(node, ast.Attribute) and _root(node) in ("event", "traits")
-        if self.before and not settled:
-            name = f"{name} before"
+        if self.before:
+            name += self.moment(node)
         if name not in self.ranges:
             self.ranges[name] = self.values(node)
         return name, self.ranges[name]
+
+    def moment(self, node: ast.expr) -> str:
+        """What marks a term as of before the event: facts and signals change from one signal's patterns to the next,
+        score, status and stage only after all of them, the event's fields and traits not at all."""
+        parts = [part for part in ast.walk(node) if isinstance(part, ast.Name | ast.Attribute)]
+        if all(isinstance(part, ast.Attribute) or part.id in ("event", "traits") for part in parts):
+            roots = {_root(part) for part in parts if isinstance(part, ast.Attribute)}
+            if roots <= {"event", "traits"}:
+                return ""
+        if isinstance(node, ast.Name) and node.id in ("score", "stage", "status"):
+            return f"{BEFORE} all"
+        if isinstance(node, ast.Attribute):
+            return f"{BEFORE} all"
+        return f"{BEFORE} {self.within}"
 
     def values(self, node: ast.expr) -> Range:
         scope, world = self.subject.meaning.scope, self.world
@@ -316,12 +341,18 @@ class Reading:
 
         since = {term for term in self.ranges if term.startswith("since(")}
         for term in sorted(self.ranges):
-            suffix = " before" if term.endswith(" before") else ""
-            call = term.removesuffix(" before")
+            call, before, moment = term.partition(BEFORE)
+            suffix = before + moment
             name, _, rest = call.partition("(")
             first = rest.rstrip(")").partition(",")[0]
             match name:
+                case "seen":
+                    for other in sorted(self.world.signals - {first}):
+                        wider = f"seen({other}){suffix}"
+                        if wider in self.ranges and self.world.narrower(first, other):
+                            yield implies(Atom(term, "holds", bool), Atom(wider, "holds", bool))
                 case "since":
+                    yield from self._wider(term, first, rest, suffix)
                     other = rest.rstrip(")").partition(", ")[2]
                     holds = Atom(term, "holds", bool)
                     yield implies(holds, was_seen(first, suffix))
@@ -347,8 +378,16 @@ class Reading:
                 yield implies(formula, was_seen(name, ""))
         yield from self._scores()
 
+    def _wider(self, term: str, first: str, rest: str, suffix: str) -> Iterator[Formula]:
+        """What came since did so in every wider sense as well."""
+        other = rest.rstrip(")").partition(", ")[2]
+        for name in sorted(self.world.signals):
+            wider = f"since({name}, {other}){suffix}"
+            if name != first and wider in self.ranges and self.world.narrower(first, name):
+                yield implies(Atom(term, "holds", bool), Atom(wider, "holds", bool))
+
     def _scores(self) -> Iterator[Formula]:
-        for suffix in ("", " before"):
+        for suffix in ("", f"{BEFORE} all"):
             whole = self.ranges.get(f"score{suffix}")
             for part in ("score.behaviour", "score.fit"):
                 half = self.ranges.get(f"{part}{suffix}")

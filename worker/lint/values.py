@@ -65,6 +65,8 @@ class _Collect:
             match node:
                 case ast.Compare():
                     self.comparison(node)
+                case ast.BinOp():
+                    self.sum(node)
                 case ast.Call(func=ast.Name(id=name), args=[first, second]):
                     self.call(name, first, second)
                 case ast.Attribute():
@@ -97,6 +99,14 @@ class _Collect:
             for other in sides:
                 if other is not side:
                     self.meets(side, other)
+
+    def sum(self, node: ast.BinOp) -> None:
+        """Numbers that are worked with take the literals beside them, small ones and large ones."""
+        constants = [part.value for part in ast.walk(node) if isinstance(part, ast.Constant)]
+        numbers = [value for value in constants if isinstance(value, int | float)]
+        for part in ast.walk(node):
+            if isinstance(part, ast.Attribute):
+                self.add(part, [*numbers, 1, 2, 10, 1000, 1_000_000, 0])
 
     def meets(self, side: ast.expr, other: ast.expr) -> None:
         """`side` is compared with `other`: its literals are where the comparison changes."""
