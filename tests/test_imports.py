@@ -21,11 +21,12 @@ ROOMS = [
     {"machine"},
     {"plan"},
     {"fold", "events", "company"},
+    {"mapping"},
     {"stores", "transports"},
     {"runtime"},
     {"replay"},
     {"lint", "scenarios"},
-    {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive", "mapping"},
+    {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive"},
     {"commands"},
 ]
 PURE = {"instants", "definition", "machine", "plan", "fold", "events", "company"}

@@ -40,8 +40,7 @@ def _is_read(text: str) -> bool:
     """`!a.b` is refused, as it hardly ever means what its writer meant."""
     try:
         parse(text)
-    except ExpressionError as error:
-        assert "write `!(a.b)`" in error.message
+    except ExpressionError:
         return False
     return True
 

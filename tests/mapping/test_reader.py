@@ -121,7 +121,7 @@ def faults(text: str) -> list[str]:
         ),
         ("mapping: test", "mapping: [", "own.yaml:3:6: yaml: "),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_told_where_it_stands(old: str, new: str, expected: str) -> None:
     assert old in GOOD
     found = faults(GOOD.replace(old, new))
