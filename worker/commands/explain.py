@@ -34,6 +34,10 @@ Examples:
     "--state-dir", type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A worker's folder, running or not, instead of events: what it keeps of the contact.",
 )  # fmt: skip
+@click.option(
+    "--config", type=click.Path(dir_okay=False, path_type=Path),
+    help="The worker's TOML file, where its state is kept under a contact_key.",
+)  # fmt: skip
 @click.option("--at", type=INSTANT, help="As of this time. Default: the newest event; of a worker's state, now.")
 @click.option("--why-not", "wanted", metavar="STAGE", help="Name what is missing for this stage, and what would help.")
 @click.option("--rekey", is_flag=True, help="Of a topic: take records whose key is not their subject.")
@@ -45,6 +49,7 @@ def command(
     assignments: tuple[tuple[str, str], ...],
     events: tuple[str, ...],
     state_dir: Path | None,
+    config: Path | None,
     at: int | None,
     wanted: str | None,
     rekey: bool,
@@ -68,7 +73,8 @@ def command(
     if wanted is not None and wanted not in definition.stages:
         hint = suggestion(nearest(wanted, definition.stages)) or f"; there is {', '.join(definition.stages)}"
         raise Misused(f"'{wanted}' is no stage of {definition.lifecycle}{hint}")
-    engine = Engine(compile_plan(definition), grace=False)
+    secret = _contact_key(config) if state_dir is not None else b""
+    engine = Engine(compile_plan(definition), grace=False, secret=secret)
     if state_dir is not None:
         explained = _from_state(engine, contact, state_dir, at, wanted)
     else:
@@ -85,6 +91,14 @@ def command(
             screen.print(line, soft_wrap=True)
     if not explained.known:
         raise SystemExit(1)
+
+
+def _contact_key(config: Path | None) -> bytes:
+    """The key of the worker's digests, from where the worker itself has it: environment or TOML file."""
+    from worker.commands._broker import reach
+
+    key = reach(config, broker="embedded:unused").contact_key
+    return b"" if key is None else key.get_secret_value().encode()
 
 
 def _from_state(engine: Engine, contact: str, folder: Path, at: int | None, wanted: str | None) -> Explanation:

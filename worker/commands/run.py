@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FIRST: Final = (
     "lifecycle", "broker", "input_topic", "output_topic", "dead_letter_topic", "contacts_topic", "group", "state_dir",
-    "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition", "leave",
+    "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition", "require_signed", "leave",
 )  # fmt: skip
 """In the order of the help; all other settings follow."""
 
@@ -93,9 +93,27 @@ def command(config: Path | None, **flags: Any) -> None:
 
     settings = load(flags, config)
     logger = open_logger(settings)
+    _check_signed(settings, logger)
     stop = _stop_on_signals(settings, logger)
     with worker_of(settings, SystemClock(), logger) as worker:
         worker.run(stop)
+
+
+def _check_signed(settings: Settings, logger: FilteringBoundLogger) -> None:
+    """Warns of a definition that not everyone has signed as it is; where that is required, refuses it."""
+    from worker.commands._errors import Told
+    from worker.commands._options import read_lifecycle
+    from worker.document.signing import signed
+
+    standing = signed(read_lifecycle(settings.lifecycle))
+    if standing.whole:
+        return
+    if settings.require_signed:
+        raise Told(
+            f"{settings.lifecycle} is {standing.says} (--require-signed):"
+            f" `lifecycle document {settings.lifecycle} --sign NAME --role ROLE`"
+        )
+    logger.warning("unsigned-definition", lifecycle=settings.lifecycle, standing=standing.says)
 
 
 def _stop_on_signals(settings: Settings, logger: FilteringBoundLogger) -> threading.Event:

@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     # The fold
     too_late: Literal["dead-letter", "apply-now"] = "dead-letter"
     on_new_definition: Literal["refuse", "keep"] = "refuse"
+    require_signed: bool = Field(default=False, description="refuse a definition that not everyone has signed as it is")
     publish_from: str | None = Field(default=None, description="nothing from before this time is published")
     contact_key: SecretStr | None = Field(
         default=None,

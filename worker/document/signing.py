@@ -1,0 +1,138 @@
+"""Who has signed a definition, and whether it is still the one that they signed.
+
+A sign-off is a name, a day and the fingerprint of what was signed, under `sign_off` in the file itself. Nothing else of
+the file is touched by signing: comments, layout and quotes stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.definition.document import Document, Node, read_document
+from worker.definition.model import Lifecycle, SignOff
+from worker.definition.nearest import nearest, suggestion
+from worker.definition.parameters import fingerprint
+from worker.definition.reader import read
+
+
+class SigningError(Exception):
+    """The definition can't be signed like that: what, where and what to do, in one line."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a definition stands with those who must agree to it. `changed` signed another state of it than this."""
+
+    fingerprint: str
+    signed: tuple[SignOff, ...]
+    changed: tuple[SignOff, ...]
+    missing: tuple[str, ...]  # roles
+
+    @property
+    def whole(self) -> bool:
+        """Whether everyone who must agree has signed exactly this definition."""
+        return bool(self.signed) and not self.changed and not self.missing
+
+    @property
+    def says(self) -> str:
+        """The standing in a sentence."""
+        if self.whole:
+            return "signed by " + ", ".join(f"{one.name} ({one.role})" for one in self.signed)
+        parts = []
+        if self.changed:
+            names = ", ".join(f"{one.name} ({one.role}, {one.date})" for one in self.changed)
+            parts.append(f"changed since it was signed by {names}")
+        if self.missing:
+            parts.append("not signed by " + ", ".join(self.missing))
+        return "; ".join(parts) or "nobody is named who must sign it: list roles under `sign_off`"
+
+
+def signed(lifecycle: Lifecycle) -> Standing:
+    """Who signed the lifecycle as it is, its parameters' values included, and who has not."""
+    own = fingerprint(lifecycle)
+    named = [one for one in lifecycle.sign_off if one.name is not None]
+    return Standing(
+        own,
+        tuple(one for one in named if one.fingerprint == own),
+        tuple(one for one in named if one.fingerprint != own),
+        tuple(one.role for one in lifecycle.sign_off if one.name is None),
+    )
+
+
+def sign(path: Path, name: str, role: str, date: str) -> Standing:
+    """Record in the file that `name` signs it as `role` on that day (2026-01-05); the standing afterwards.
+
+    The file is replaced whole, after it was read again: what it means is then what it meant before.
+
+    Raises: SigningError where there is no such role, or the file is written in a way that can't be filled in;
+    DefinitionError where the definition has faults.
+    """
+    name = name.strip()
+    if not name:
+        raise SigningError("who signs? --sign takes a name")
+    lifecycle = read(path)
+    roles = [one.role for one in lifecycle.sign_off]
+    place = next((number for number, one in enumerate(roles) if one.casefold() == role.strip().casefold()), None)
+    if place is None:
+        hint = suggestion(nearest(role, roles)) or (f"; there is {', '.join(roles)}" if roles else "; there is none")
+        raise SigningError(f"{path}: '{role}' is no role of its `sign_off`{hint}")
+    with path.open(encoding="utf-8", newline="") as file:
+        text = file.read()
+    new = _filled(
+        read_document(text, str(path)), place, {"name": name, "date": date, "fingerprint": fingerprint(lifecycle)}
+    )
+    _replace(path, new, lifecycle)
+    return signed(read(path))
+
+
+def _filled(document: Document, place: int, values: dict[str, str]) -> str:
+    """The document's text with the values in the sign-off at `place`, each where it stands or after the role."""
+    node, whole = document.find(("sign_off", place))
+    role = (node.items or {}).get("role")
+    if not whole or role is None or role.key is None:
+        raise SigningError(f"{document.source}: `sign_off` must be a list of mappings, each with its `role`")
+    text, edits = document.text, list[tuple[int, int, str]]()
+    flow = text[node.start] == "{"
+    _, column = document.place(role.key)
+    between = ", " if flow else "\n" + " " * (column - 1)
+    added = ""
+    for key, value in values.items():
+        known = (node.items or {}).get(key)
+        if known is not None:
+            edits.append((known.start, _end(text, known), json.dumps(value, ensure_ascii=False)))
+        else:
+            added += f"{between}{key}: {json.dumps(value, ensure_ascii=False)}"
+    if added:
+        after = _end(text, role)
+        edits.append((after, after, added))
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _end(text: str, node: Node) -> int:
+    """Where a scalar ends, without the white space that a plain one may be said to reach over."""
+    return node.start + len(text[node.start : node.end].rstrip())
+
+
+def _replace(path: Path, text: str, before: Lifecycle) -> None:
+    """The file holds the text, whole or not at all; refused where it would mean anything else than before."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if fingerprint(read(Path(name))) != fingerprint(before):
+            raise SigningError(
+                f"{path}: its `sign_off` can't be filled in where it stands: write it as a list of roles"
+            )
+        os.chmod(name, path.stat().st_mode & 0o777)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
