@@ -19,7 +19,7 @@ from worker.lint.probe import Probe
 from worker.lint.subject import Subject
 from worker.plan.plan import Move
 
-STEPS_MAX: Final = 24_000
+STEPS_MAX: Final = 16_000
 SEEK_STEPS_MAX: Final = 6_000  # for one transition that the search did not come upon
 SEEKS_MAX: Final = 4
 TIMERS_MAX: Final = 64  # fired one after the other before one event
