@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.definition.base import BASE
 from worker.definition.errors import ParameterError
 from worker.definition.parameters import fingerprint, kind_of, parameter_values, resolve
-from worker.definition.reader import read
+from worker.definition.reader import read, turn
 
 SHOP = read(BASE)
 
@@ -60,6 +60,16 @@ def test_a_value_of_another_kind_is_refused(name: str, given: str | int | bool, 
     with pytest.raises(ParameterError) as caught:
         resolve(SHOP, {name: given})
     assert says in str(caught.value)
+
+
+def test_a_value_that_the_definition_can_not_have_is_refused() -> None:
+    text = BASE.replace("after: 90d, when: not keen", "after: window, when: not keen")
+    assert read(text, turned={"window": "2d"}).parameters["window"].value == "2d"
+    with pytest.raises(
+        ParameterError, match=r"with window=0d, `transitions\.3\.after` is wrong: must be longer than nothing"
+    ):
+        read(text, turned={"window": "0d"})
+    assert turn(SHOP, {"threshold": 3}) == resolve(SHOP, {"threshold": 3})
 
 
 def test_layout_remarks_signatures_and_order_of_names_leave_the_fingerprint() -> None:

@@ -155,6 +155,7 @@ FAULTS = [
     ("{icp_fit: 40}", "{«score > 3: 40}", "not-allowed", "in the fit score"),
     ("{icp_fit: 40}", "{«keen: 40}", "not-allowed", "'keen' uses `score`"),
     ("after: 90d, when", "after: «last(intent), when", "not-allowed", "the same for every contact"),
+    ("from: traits.icp_fit", "from: «event.amount > 3", "missing-field", "say in `of` which events set it"),
     ("id: traits.company_id", "id: «traits.company_id + 1", "wrong-kind", "one trait"),
     ("sleepers: {when: last(intent) > 30d", "sleepers: {when: «intent", "not-allowed", "seen(intent)"),
     ("unless: not fit", "unless: «event.machine", "not-allowed", "only time may have passed"),

@@ -68,12 +68,10 @@ def json_option(function: F) -> F:
 
 def read_lifecycle(name_or_path: str, assignments: tuple[tuple[str, str], ...] = ()) -> Lifecycle:
     """The definition, checked, with its parameters turned. Raises what `worker.commands._errors` explains."""
-    from worker.definition.parameters import resolve
     from worker.definition.reader import read
     from worker.shipped import lifecycle_path
 
-    lifecycle = read(shown(lifecycle_path(name_or_path)))
-    return resolve(lifecycle, dict(assignments)) if assignments else lifecycle
+    return read(shown(lifecycle_path(name_or_path)), turned=dict(assignments))
 
 
 def shown(path: Path) -> Path:

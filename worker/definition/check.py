@@ -109,6 +109,8 @@ class _Check:
             raise _whole(tree, f"there must be {wanted}{_such_as(place.form)}, not {described(kind)}", "wrong-kind")
         if place.constant:
             self.constant(place, tree)
+        if place.form == "value":
+            self.fact(place, tree)
         if (
             place.path[0] == "transitions"
             and place.path[-1] == "when"
@@ -146,6 +148,13 @@ class _Check:
     def trait(self, tree: ast.expr) -> None:
         if not (isinstance(tree, ast.Attribute) and isinstance(tree.value, ast.Name) and tree.value.id == "traits"):
             raise _whole(tree, "here stands one trait, such as traits.company_id", "wrong-kind")
+
+    def fact(self, place: Place, tree: ast.expr) -> None:
+        """Without `of`, which events would set a value that is worked out from their fields?"""
+        fact = self.lifecycle.facts[str(place.path[1])]
+        if fact.type != "ids" and fact.of is None and not isinstance(tree, ast.Attribute):
+            if any(isinstance(part, ast.Name) and part.id == "event" for part in ast.walk(tree)):
+                raise _whole(tree, "is worked out from an event: say in `of` which events set it", "missing-field")
 
     def constant(self, place: Place, tree: ast.expr) -> None:
         if not isinstance(tree, ast.Constant | ast.Name):
