@@ -72,8 +72,9 @@ class Child:
             raise Void(f"ended before {self._marker!r}: {self.tail()}")
         return self.marked
 
-    def times_marked(self) -> int:
-        return sum(self._marker in line for line in self._lines)
+    def lines(self) -> list[str]:
+        """The latest that it wrote."""
+        return list(self._lines)
 
     def check(self) -> None:
         """Raises `Void` where the process has ended; notes its memory."""
@@ -87,7 +88,7 @@ class Child:
         self.peak_anonymous_bytes = max(self.peak_anonymous_bytes, int(kilobytes) * 1024)
 
     def tail(self) -> str:
-        return "\n".join(list(self._lines)[-20:])
+        return "\n".join(self.lines()[-20:])
 
     def stop(self) -> None:
         """An orderly end (SIGTERM), a hard one where it takes too long."""

@@ -6,6 +6,7 @@ python -m benchmarks.state [--contacts N]
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import tempfile
 import threading
@@ -75,7 +76,7 @@ def _until_live(system: System, place: Place) -> tuple[float, int]:
     pause = threading.Event()
     with Child(system.command(place), system.begins) as child:
         deadline = child.started + LIVE_SECONDS
-        while child.times_marked() < PARTITIONS:
+        while len(_live(child, system)) < PARTITIONS:
             child.check()
             if time.monotonic() > deadline:
                 raise Void(f"not live within {LIVE_SECONDS:g} s: {child.tail()}")
@@ -84,6 +85,12 @@ def _until_live(system: System, place: Place) -> tuple[float, int]:
         child.check()
         child.stop()
         return seconds, child.peak_anonymous_bytes
+
+
+def _live(child: Child, system: System) -> set[int]:
+    """The partitions that the worker says to have brought up."""
+    told = [json.loads(line) for line in child.lines() if system.begins in line]
+    return {number for line in told for number in line["partitions"]}
 
 
 def main() -> None:
