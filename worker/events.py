@@ -64,7 +64,9 @@ class _Envelope(msgspec.Struct, gc=False):
 
 
 _read_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_read_envelopes: Final = msgspec.json.Decoder(_Envelope).decode_lines
 _read_any: Final = msgspec.json.Decoder().decode
+_made: Final = tuple.__new__  # what `Event(…)` comes to, at half its cost
 _write: Final = msgspec.json.Encoder().encode
 
 
@@ -149,6 +151,50 @@ def decode(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, 
         return Refusal("not-utf8", f"invalid UTF-8 at byte {error.start}: {error.reason}")
 
 
+def decode_lines(block: bytes) -> list[Event | Refusal] | None:
+    """What `decode` says of each line of a block of whole lines, faster; None where they must be looked at one by one.
+
+    None says nothing of the lines: a blank one among them is enough.
+    """
+    lines = block.count(b"\n")
+    # Every line an object by itself, none of them over two lines: otherwise events and lines would not pair.
+    whole = block.count(b"}\n") == lines and block.startswith(b"{") and block.count(b"\n{") == lines - 1
+    if not whole or len(block) > MAX_VALUE_BYTES:
+        return None
+    plain = block.isascii()
+    try:
+        if not plain:
+            block.decode()
+        envelopes = _read_envelopes(block)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+    if len(envelopes) != lines:
+        return None
+    plain = plain and b"\\" not in block
+    decoded: list[Event | Refusal] = []
+    for envelope in envelopes:
+        data = envelope.data
+        if envelope.data_base64 is not None:
+            return None
+        try:
+            if not plain:
+                for name in ("id", "source", "type", "subject"):
+                    _check_id(name, getattr(envelope, name))
+            decoded.append(
+                _event(
+                    envelope.time,
+                    envelope.type,
+                    envelope.id,
+                    envelope.source,
+                    envelope.subject,
+                    {} if data is None else data,
+                )
+            )
+        except _Refused as refused:
+            decoded.append(refused.refusal)
+    return decoded
+
+
 def check_key(event: Event, key: bytes | None) -> Refusal | None:
     """Why a record with this key may not be folded here: without its subject as key it has no single writer."""
     if key is None:
@@ -186,7 +232,7 @@ def _event(time: str, event_type: str, event_id: str, source: str, subject: str,
         raise _Refused("bad-time", f"time: {error}") from None
     if at < EARLIEST_MS:
         raise _Refused("time-before-2000", f"time: {time[:32]} lies before 2000-01-01, before any event that counts")
-    traits = data.pop("traits", None)
+    traits = data.pop("traits", None) if "traits" in data else None
     if data:
         _check_fields(data, _DATA.get(event_type, _ANY_DATA), "data", 1)
     if traits is not None:
@@ -196,7 +242,7 @@ def _event(time: str, event_type: str, event_id: str, source: str, subject: str,
     check = _MEANING.get(event_type)
     if check is not None:
         check(event_type, subject, data)
-    return Event(at, event_type, event_id, source, subject, data, traits)
+    return _made(Event, (at, event_type, event_id, source, subject, data, traits))
 
 
 def _check_fields(fields: dict[str, Any], classes: Mapping[str, type], path: str, depth: int) -> None:
@@ -204,7 +250,10 @@ def _check_fields(fields: dict[str, Any], classes: Mapping[str, type], path: str
     expected = classes.get
     nulls = None
     for name, value in fields.items():
-        if value.__class__ is expected(name, str):
+        found = value.__class__
+        if found is expected(name, str):
+            continue
+        if found is int and -MAX_NUMBER <= value <= MAX_NUMBER and expected(name, _Number) is _Number:
             continue
         if value is None:
             nulls = [name] if nulls is None else [*nulls, name]

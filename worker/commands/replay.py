@@ -73,7 +73,7 @@ def command(
 
     started = time.perf_counter()
     definition = read_lifecycle(lifecycle, assignments)
-    terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time, as_published=published)
+    terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time, as_published=published, telling=out is not None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
         sources, refused = inputs(events, folder, partitioner, rekey)

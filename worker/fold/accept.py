@@ -7,7 +7,7 @@ from typing import Any
 from worker.fold.outcome import Event, Refusal
 from worker.fold.state import Kept
 from worker.fold.tell import iso
-from worker.plan.plan import ECHO, UTM, Plan
+from worker.plan.plan import ECHO, Plan
 
 AHEAD_MS = 300_000
 
@@ -72,9 +72,14 @@ def accept_fields(plan: Plan, event: Event) -> tuple[dict[str, Any], dict[str, A
         return data, traits
     if kind in plan.ignores and plan.ignores[kind](given, kind, event.source):
         return (data, traits) if traits is not None else None  # `step.take` asks again: it must see the fields
-    if traits is not None or any(name in data for name in UTM):
+    if traits is not None or attributes(data):
         return data, traits
     return None
+
+
+def attributes(data: dict[str, Any]) -> bool:
+    """Whether the event says by which campaign the contact came."""
+    return "utm_source" in data or "utm_medium" in data or "utm_campaign" in data
 
 
 def _placed(plan: Plan, event: Event, traits: dict[str, Any] | None) -> tuple[dict[str, Any], Any] | Refusal:

@@ -296,7 +296,10 @@ class Contact:
             self.run(state, self.opened(), record.fired, self.told)
             record.state = state
         self.advance(clock)
-        self._membership(record)
+        if self.over:
+            self.leave_company()
+        else:
+            self._membership(record)
         return [*self.carried, *self.told.outputs]
 
     def due(self) -> int | None:

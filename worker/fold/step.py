@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from msgspec import structs
 
+from worker.fold.accept import attributes
 from worker.fold.state import VISITS_KEPT, Kept, Promise, State
 from worker.plan.plan import SETBACK, UTM, Move, Plan
 from worker.plan.support import hit
@@ -306,6 +307,8 @@ def _tell_signals(state: State, at: int, signals: int, why: Any, teller: Teller)
 def _touch(state: State, event: Kept) -> None:
     """First and last touch: any event that carries a source, a medium or a campaign attributes the contact."""
     data = event.data
+    if not attributes(data):
+        return
     values = [data.get(name) for name in UTM]
     if not any(isinstance(value, str) and value for value in values):
         return

@@ -14,7 +14,7 @@ import zstandard
 from worker.events import MAX_VALUE_BYTES
 from worker.replay.records import Format, ReplayError, Source, Span
 
-BLOCK_BYTES: Final = 1 << 20
+BLOCK_BYTES: Final = 1 << 19  # with the rest of a line before it, less than one event may have
 LINE_BYTES_MAX: Final = 4 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
 MARK: Final = b"\xef\xbb\xbf"  # a byte order mark, which some editors put first
 

@@ -8,25 +8,25 @@ identifications, splits, erasures) are folded together, in the order in which th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from worker.events import decode
+from worker.events import decode, decode_lines
 from worker.fold import tell
-from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.accept import AHEAD_MS, accept_fields, attributes, refuse
 from worker.fold.contact import Contact
 from worker.fold.engine import Engine
 from worker.fold.identity import IDENTITY_TYPES
 from worker.fold.messages import Member
 from worker.fold.messages import decode as decode_body
 from worker.fold.outcome import Event, Message, Outcome, Output, Refusal
-from worker.fold.state import Record, decode_entry
-from worker.plan.plan import UTM
+from worker.fold.state import Record, State, decode_entry
+from worker.plan.plan import Move, Plan
 from worker.replay.families import Families, tie
-from worker.replay.records import DeadLetter, position
+from worker.replay.records import NUMBER_BITS, DeadLetter
 from worker.replay.rows import contact_row
 from worker.replay.world import World, in_order
 
@@ -40,13 +40,15 @@ class Terms:
 
     `wall` is the wall clock (epoch ms): what lies ahead of it is refused. `as_of`: what lies after it is left out, and
     the clock stands there in the end; None: at the newest event. `by_time`: each contact's events by time first.
-    `as_published`: one event at a time, corrections and all, as a worker would publish them.
+    `as_published`: one event at a time, corrections and all, as a worker would publish them. Without `telling` the
+    changes are only counted.
     """
 
     wall: int
     as_of: int | None = None
     by_time: bool = False
     as_published: bool = False
+    telling: bool = True
 
 
 class Told(NamedTuple):
@@ -64,6 +66,30 @@ class History(NamedTuple):
     position: int
     changes: bytes
     row: bytes
+
+
+class Counted(tell.Told):
+    """Counts what became true and forgets it: for whoever wants to know how much there is."""
+
+    def __init__(self, plan: Plan, contact: str, since: int = 0) -> None:
+        super().__init__(plan, contact, since)
+        self.count = 0
+        self.stage_changes = 0
+
+    def moved(self, state: State, at: int, left: int, passed: int, move: Move | None, why: Any) -> None:
+        if at >= self.since:
+            self.count += 1
+            self.stage_changes += 1
+
+    def _tell(self, kind: str, at: int, data: dict[str, Any]) -> None:
+        if at >= self.since:
+            self.count += 1
+
+    def status(self, state: State, at: int, before: int, why: Any) -> None:
+        self._tell("", at, {})
+
+    def _signal(self, state: State, at: int, name: str, action: str, why: Any) -> None:
+        self._tell("", at, {})
 
 
 @dataclass
@@ -108,24 +134,25 @@ class Part:
         self._families = families or Families()
         self._arrived: dict[str, list[Any]] = {}
         self._begun: dict[str, int] = {}  # from when on a contact is surely there: NEVER where that may change
+        self._heard: dict[str, int] = {}  # the newest useful event, where silence makes a contact forgotten
         self._encode = msgspec.json.Encoder().encode
 
-    def read(self, source: int, lines: Iterable[bytes], numbers: Iterable[int]) -> None:
+    def read(self, source: int, lines: Sequence[bytes], numbers: Iterable[int]) -> None:
         """Take in lines with their numbers in the source, in the order of arrival."""
         plan, terms = self.engine.plan, self.terms
         uses, any_use, creating = plan.uses, plan.uses[""], plan.creating
         placing = plan.sets_status | {"stage.set"}
         delicate = placing | IDENTITY_TYPES
-        arrived, begun, families = self._arrived, self._begun, self._families
+        arrived, begun, heard, families = self._arrived, self._begun, self._heard, self._families
+        silence = plan.forget[1] if plan.forget is not None else 0
         ahead = terms.wall + AHEAD_MS if terms.as_of is None else NEVER
         last = terms.as_of if terms.as_of is not None else NEVER
-        newest, count = self.newest, 0
-        for number, line in zip(numbers, lines, strict=False):
-            event = decode(None, line)
+        newest, count, offset = self.newest, 0, source << NUMBER_BITS
+        for number, line, event in zip(numbers, lines, self._decoded(lines), strict=False):
             if isinstance(event, Refusal):
-                if line.strip():
+                if line and not line.isspace():
                     count += 1
-                    self._refuse(position(source, number), event, line)
+                    self._refuse(offset | number, event, line)
                 continue
             at, kind, _, sender, contact, data, traits = event
             if at > last:
@@ -133,40 +160,45 @@ class Part:
                 continue
             count += 1
             if at > ahead:
-                self._refuse(position(source, number), refuse.ahead(event, terms.wall), line)
+                self._refuse(offset | number, refuse.ahead(event, terms.wall), line)
                 continue
-            since = begun.get(contact)
+            useful = True
             if kind in delicate:
                 if kind in placing and isinstance(given := accept_fields(plan, event), Refusal):
-                    self._refuse(position(source, number), given, line)
+                    self._refuse(offset | number, given, line)
                     continue
                 if kind in IDENTITY_TYPES:
                     # An erased contact begins anew with its next event, be that as dull as it may.
                     for one in (tied := tie(kind, contact, data)):
                         begun[one] = NEVER
                     families.join(*tied)
-            elif since is None:
-                if kind in creating:
-                    begun[contact] = NEVER if contact in families else at
-            elif (
-                at >= since
-                and traits is None
-                and not (uses.get(kind) or any_use)(data, kind, sender)
-                and not any(name in data for name in UTM)
-            ):
-                # The definition can do nothing with it, and the contact is there already.
-                if at > newest:
-                    newest = at
-                continue
+            else:
+                since = begun.get(contact)
+                if since is None:
+                    if kind in creating:
+                        begun[contact] = NEVER if contact in families else at
+                else:
+                    useful = traits is not None or (uses.get(kind) or any_use)(data, kind, sender) or attributes(data)
+                    if not useful and at >= since and not (silence and at > heard.get(contact, 0) + silence):
+                        # The definition can do nothing with it, and the contact is there already.
+                        if at > newest:
+                            newest = at
+                        continue
             if at > newest:
                 newest = at
+            if silence and useful and at > heard.get(contact, 0):
+                heard[contact] = at
             mine = arrived.get(contact)
             if mine is None:
-                arrived[contact] = [position(source, number), event, line]
+                arrived[contact] = [offset | number, event, line]
             else:
-                mine += (position(source, number), event, line)
+                mine += (offset | number, event, line)
         self.newest = newest
         self.totals.events += count
+
+    def _decoded(self, lines: Sequence[bytes]) -> Sequence[Event | Refusal]:
+        """What the lines hold, one by one."""
+        return decode_lines(b"\n".join(lines) + b"\n") or [decode(None, line) for line in lines]
 
     def fold(self, clock: int) -> Iterator[History]:
         """The histories up to `clock` of all contacts that were read, in the order of their first events."""
@@ -194,29 +226,42 @@ class Part:
 
     def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
         """One contact's history, in one batch."""
-        events: list[Event] = arrivals[1::WIDTH]
         if self.terms.by_time:
             arrivals = _by_time(arrivals)
-            events = arrivals[1::WIDTH]
-        outcome = Outcome()
+        outcome, plan = Outcome(), self.engine.plan
         person = Contact(self.engine, contact, None, clock, outcome)
-        for place, event in enumerate(events):
+        if not self.terms.telling and plan.forget is None:
+            person.told = Counted(plan, contact, self.engine.publish_from)
+        refused: list[tuple[int, Refusal]] = []
+        for place, event in enumerate(arrivals[1::WIDTH]):
             refusal = person.arrive(event)
             if refusal is not None:
-                self._refuse(arrivals[WIDTH * place], refusal, arrivals[WIDTH * place + 2])
+                refused.append((place * WIDTH, refusal))
+        if plan.forget is not None and person.late:
+            # Whether it was forgotten in between is only known by folding batch by batch.
+            return self._together({contact: arrivals}, clock)[contact]
+        for place, refusal in refused:
+            self._refuse(arrivals[place], refusal, arrivals[place + 2])
         outputs = person.conclude(clock)
-        first = arrivals[0]
-        self._tell(first, outcome.messages)
-        self.totals.duplicates += outcome.duplicates
-        self.totals.late += outcome.late
-        if person.record is None or person.record.state.stage < 0:
+        first, record, totals = arrivals[0], person.record, self.totals
+        if outcome.messages:
+            self._tell(first, outcome.messages)
+        totals.duplicates += outcome.duplicates
+        totals.late += outcome.late
+        if record is None or person.over or record.state.stage < 0:
+            record = None
+        if not self.terms.telling:
+            told = person.told
+            changes = told.stage_changes if isinstance(told, Counted) else sum(map(_is_stage_change, outputs))
+            self._count(told.count if isinstance(told, Counted) else len(outputs), changes, record)
             return History(first, b"", b"")
-        stands = tell.current(self.engine.plan, person.record.state, 0)
-        recorded = tell.iso(clock)
-        for number, output in enumerate(outputs, 1):
-            output.body["recordedtime"] = recorded
-            output.body["data"]["current"] = {**stands, "revision": number}
-        return self._history(first, contact, outputs, person.record, clock)
+        if outputs:
+            stands = tell.current(plan, record.state, 0) if record is not None else None
+            recorded = tell.iso(clock)
+            for number, output in enumerate(outputs, 1):
+                output.body["recordedtime"] = recorded
+                output.body["data"]["current"] = {**stands, "revision": number} if stands is not None else None
+        return self._history(first, contact, outputs, record, clock)
 
     def _together(self, members: dict[str, list[Any]], clock: int) -> dict[str, History]:
         """The histories of contacts that are one person, or were for a time; of others none is changed by these."""
@@ -243,7 +288,8 @@ class Part:
                 held.setdefault(output.key, []).append(output)
         else:
             held.update(in_order(world.outputs))
-        records = {entry.name: entry for entry in map(decode_entry, world.states.values()) if isinstance(entry, Record)}
+        entries = map(decode_entry, world.states.values())
+        records = {entry.name: entry for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
         return {
             contact: self._history(
                 members[contact][0] if contact in members else first,
@@ -265,15 +311,20 @@ class Part:
                 start = at
 
     def _history(self, first: int, contact: str, outputs: list[Output], record: Record | None, clock: int) -> History:
-        encode, totals = self._encode, self.totals
-        totals.outputs += len(outputs)
-        totals.stage_changes += sum(1 for output in outputs if output.body["type"] == STAGE_CHANGED)
-        changes = b"".join([encode(output.body) + b"\n" for output in outputs])
-        if record is None or record.state.stage < 0:
+        encode, telling = self._encode, self.terms.telling
+        self._count(len(outputs), sum(map(_is_stage_change, outputs)), record)
+        changes = b"".join([encode(output.body) + b"\n" for output in outputs]) if telling else b""
+        if record is None or not telling:
             return History(first, changes, b"")
-        totals.contacts += 1
-        totals.stages[self.engine.plan.stages[record.state.stage]] += 1
         return History(first, changes, encode(contact_row(self.engine.plan, contact, record.state, clock)) + b"\n")
+
+    def _count(self, outputs: int, stage_changes: int, record: Record | None) -> None:
+        totals = self.totals
+        totals.outputs += outputs
+        totals.stage_changes += stage_changes
+        if record is not None:
+            totals.contacts += 1
+            totals.stages[self.engine.plan.stages[record.state.stage]] += 1
 
     def _tell(self, first: int, messages: list[Message]) -> None:
         for message in messages:
@@ -284,6 +335,10 @@ class Part:
     def _refuse(self, at: int, refusal: Refusal, line: bytes) -> None:
         self.dead.append(DeadLetter(at, refusal, line))
         self.totals.reasons[refusal.reason] += 1
+
+
+def _is_stage_change(output: Output) -> bool:
+    return bool(output.body["type"] == STAGE_CHANGED)
 
 
 def _by_time(arrivals: list[Any]) -> list[Any]:
