@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import end_to_end, hot_contact, lifecycles, replaying, state
+from benchmarks import end_to_end, hot_contact, lifecycles, mapping, replaying, state
 from benchmarks.cluster import cluster
 from benchmarks.processes import Void
 from benchmarks.tables import Table, heading
@@ -22,7 +22,8 @@ RESULTS: Final = Path(__file__).with_name("results.md")
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
-    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of events and contacts")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of events and of their contacts")
+    parser.add_argument("--contacts", type=int, default=1_000_000, help="for restart, restore and memory")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the tables are written")
     given = parser.parse_args()
@@ -37,10 +38,11 @@ def main() -> int:
         with cluster() as broker:
             measurements: list[tuple[str, Callable[[], Sequence[Table]]]] = [
                 ("end to end", lambda: end_to_end.measure(broker, scaled(400_000), scaled(50_000), given.rounds)),
-                ("hot contact", lambda: [hot_contact.measure(broker, scaled(200_000), scaled(25_000), given.rounds)]),
-                ("state", lambda: [state.measure(broker, scaled(1_000_000))]),
-                ("lifecycles", lambda: [lifecycles.measure(broker, scaled(200_000), scaled(25_000))]),
+                ("state", lambda: [state.measure(broker, given.contacts)]),
                 ("replay", lambda: [replaying.measure(scaled(1_000_000), scaled(125_000), given.rounds)]),
+                ("mappings", lambda: [mapping.measure(scaled(400_000), scaled(50_000), given.rounds)]),
+                ("hot contact", lambda: [hot_contact.measure(broker, scaled(200_000), scaled(25_000), given.rounds)]),
+                ("lifecycles", lambda: [lifecycles.measure(broker, scaled(200_000), scaled(25_000))]),
             ]
             for name, measure in measurements:
                 try:
@@ -50,10 +52,10 @@ def main() -> int:
                 for table in tables:
                     parts.append(table)
                     print(table, flush=True)
+                given.results.write_text("\n".join([heading(), *parts]))  # each as it comes: the whole takes long
     except NoBroker as missing:
         print(f"benchmarks: needs a Kafka broker: {missing}", file=sys.stderr)
         return 1
-    given.results.write_text("\n".join([heading(), *parts]))
     return status
 
 

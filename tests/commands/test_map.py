@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from worker.commands import group
 from worker.mapping import library
 
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     {"email": "ada@example.com", "event": "click", "timestamp": 1767603600, "sg_event_id": "1", "url": "https://x"},
     {"email": "ada@example.com", "event": "processed", "timestamp": 1767603600, "sg_event_id": "2"},
     {"email": "ada@example.com", "event": "open", "timestamp": "noon", "sg_event_id": "3", "category": ["a"]},

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from worker.mapping.expression import ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
 
+_METHODS: Final = {"lower": "lower", "upper": "upper", "trim": "strip"}
 _COMPARED: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
@@ -33,10 +34,41 @@ def ordered(left: Any, right: Any) -> bool:
     return left.__class__ in (int, float) and right.__class__ in (int, float)
 
 
+def flattened(value: list[Any]) -> list[Any]:
+    """The elements, those that are lists with their own elements in their place."""
+    merged: list[Any] = []
+    for part in value:
+        if part.__class__ is list:
+            merged += part
+        else:
+            merged.append(part)
+    return merged
+
+
 def contains(value: Any, part: Any) -> bool:
     if value.__class__ is str:
         return part.__class__ is str and part in value
     return value.__class__ is list and part in value
+
+
+def _source(ast: Ast) -> tuple[Ast, bool] | None:
+    """What a projection goes through, and whether it is flattened; None for slices, which are left to the library."""
+    if ast["type"] not in ("projection", "filter_projection"):
+        return None
+    source = ast["children"][0]
+    if source["type"] == "flatten":
+        return source["children"][0], True
+    if source["type"] == "index_expression" and source["children"][1]["type"] == "slice":
+        return None
+    return source, False
+
+
+def _is_first(ast: Ast) -> bool:
+    """`[0]` of what a pipe hands on."""
+    children = ast.get("children", [])
+    if ast["type"] != "index_expression" or children[0]["type"] != "identity":
+        return False
+    return bool(children[1]["type"] == "index" and children[1]["value"] == 0)
 
 
 class Code:
@@ -46,7 +78,7 @@ class Code:
         self.lines: list[str] = []
         self._root_is_object = root_is_object
         self.constants: dict[str, Any] = {
-            "is_false": is_false, "equal": equal, "ordered": ordered, "contains": contains,
+            "is_false": is_false, "equal": equal, "ordered": ordered, "contains": contains, "flattened": flattened,
         }  # fmt: skip
         self._depth = 0
         self._count = 0
@@ -87,6 +119,14 @@ class Code:
         self.constants[name] = value
         return name
 
+    def known(self, what: tuple[str, str], source: str) -> str:
+        """The name of something found out before, or its source assigned to one: nobody may assign to it anew."""
+        for known in reversed(self._known):
+            if what in known:
+                return known[what]
+        self._known[-1][what] = self.assign(source)
+        return self._known[-1][what]
+
     def assign(self, source: str) -> str:
         name = self.name()
         self.emit(f"{name} = {source}")
@@ -108,6 +148,8 @@ class Code:
                 return self.constant(ast["value"])
             case "index":
                 return self.item(here, ast["value"])
+            case "pipe" if _is_first(children[1]) and _source(children[0]) is not None:
+                return self.projection(children[0], base, first=True)
             case "subexpression" | "index_expression" | "pipe":
                 found = self.value(children[0], base)
                 for child in children[1:]:
@@ -115,6 +157,15 @@ class Code:
                 return found
             case "or_expression" | "and_expression":
                 return self.choice(ast, base)
+            case "function_expression" if ast["value"] in _METHODS and len(children) == 1:
+                text = self.value(children[0], base)
+                return self.known(
+                    (ast["value"], text), f"{text}.{_METHODS[ast['value']]}() if {text}.__class__ is str else None"
+                )
+            case "projection" | "filter_projection" if _source(ast) is not None:
+                return self.projection(ast, base, first=False)
+            case "multi_select_list" if all(child["type"] == "literal" for child in children):
+                return self.constant([child["value"] for child in children])
             case "comparator" if ast["value"] in _COMPARED:
                 return self.assign(f"{self.comparison(ast, base)} if {self.ordering(ast, base)} else None")
             case "comparator" | "not_expression":
@@ -122,23 +173,33 @@ class Code:
         return self.search(ast, base)
 
     def field(self, base: str, field: str) -> str:
-        for known in reversed(self._known):
-            if (base, field) in known:
-                return known[base, field]
         plain = f"{base}.get({field!r})"
         certain = base == ROOT and self._root_is_object
-        name = self.assign(plain if certain else f"{plain} if {base}.__class__ is dict else None")
-        self._known[-1][base, field] = name
-        return name
+        return self.known(("." + field, base), plain if certain else f"{plain} if {base}.__class__ is dict else None")
 
     def item(self, base: str, place: int) -> str:
-        key = (base, f"[{place}]")
-        for known in reversed(self._known):
-            if key in known:
-                return known[key]
         length = place + 1 if place >= 0 else -place
-        name = self.assign(f"{base}[{place}] if {base}.__class__ is list and len({base}) >= {length} else None")
-        self._known[-1][key] = name
+        source = f"{base}[{place}] if {base}.__class__ is list and len({base}) >= {length} else None"
+        return self.known((f"[{place}]", base), source)
+
+    def projection(self, ast: Ast, base: str | None, first: bool) -> str:
+        """A loop over a list: all that its elements give, or the first of it, with no list made in between."""
+        source, flat = _source(ast) or (ast, False)
+        of = self.value(source, base)
+        name = self.assign("None")
+        element = self.name()
+        with self.block(f"if {of}.__class__ is list:"):
+            if not first:
+                self.emit(f"{name} = []")
+            with self.block(f"for {element} in {f'flattened({of})' if flat else of}:"):
+                if ast["type"] == "filter_projection":
+                    with self.block(f"if not {self.truth(ast['children'][2], element)}:"):
+                        self.emit("continue")
+                part = self.value(ast["children"][1], element)
+                with self.block(f"if {part} is not None:"):
+                    self.emit(f"{name} = {part}" if first else f"{name}.append({part})")
+                    if first:
+                        self.emit("break")
         return name
 
     def choice(self, ast: Ast, base: str | None) -> str:
@@ -197,6 +258,8 @@ class Code:
             return f"({this} is {'not ' if word == 'ne' else ''}{literal})"
         if isinstance(literal, str):
             return f"({this} {'!=' if word == 'ne' else '=='} {literal!r})"
+        if literal.__class__ is int or literal.__class__ is float:
+            return f"({'not ' if word == 'ne' else ''}({this} == {literal!r} and {this}.__class__ is not bool))"
         return f"({'not ' if word == 'ne' else ''}equal({this}, {self.value(right, base)}))"
 
 

@@ -316,7 +316,9 @@ class _Compiler:
             scope, path = place(source.ast, source.text)
             if number == 0:
                 found = code.value(source.ast)
-                code.emit(f"{name} = email({found}, {scope!r}, {path!r})" if value.email else f"{name} = {found}")
+                if value.email:
+                    found = code.known(("email", found), f"email({found}, {scope!r}, {path!r})")
+                code.emit(f"{name} = {found}")
             else:
                 with code.block(f"if {name} is None or {name} == '':"):
                     found = code.value(source.ast)
@@ -419,7 +421,13 @@ class _Compiler:
         code = self.code
         found = code.value(source.expression.ast)
         if source.unit != "iso":
-            return f"epoch({found}, {scope!r}, {path!r}, {UNITS[source.unit]!r}, {source.unit!r})"
+            scale = UNITS[source.unit]
+            slow = f"epoch({found}, {scope!r}, {path!r}, {scale!r}, {source.unit!r})"
+            if scale < 1:
+                return slow
+            earliest, latest = EARLIEST_MS // int(scale) + 1, values.YEAR_9999 // int(scale)
+            usual = found if scale == 1 else f"{found} * {int(scale)}"
+            return f"{usual} if {found}.__class__ is int and {earliest} < {found} < {latest} else {slow}"
         zone = code.constant(ZoneInfo(source.zone)) if source.zone else "None"
         if source.layout is not None:
             return f"layout({found}, {scope!r}, {path!r}, {zone}, {source.layout!r})"

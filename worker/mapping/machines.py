@@ -16,6 +16,8 @@ from worker.definition.errors import DefinitionError, Finding
 
 KEPT: Final = 16_384  # different pairs of agent and address whose verdict is remembered
 ACTS: Final = ("open", "click")
+AGENT_MAX: Final = 512  # characters of a user agent that are looked at
+ADDRESS_MAX: Final = 64
 
 _ENTRY_KEYS: Final = frozenset({"contains", "is", "network", "acts", "who", "source"})
 
@@ -29,6 +31,10 @@ class Entry(NamedTuple):
     contains: str | None
     exact: str | None
     network: IPv4Network | IPv6Network | None
+
+
+def _cut(value: Any, length: int) -> str:
+    return value[:length] if isinstance(value, str) else ""
 
 
 class Machines:
@@ -62,14 +68,9 @@ class Machines:
         """Whether the list knows the agent or the address, or the click came sooner after the sending than hands do."""
         if act == "click" and after_ms is not None and 0 <= after_ms < self.fastest_click_ms:
             return True
-        return (
-            self.who(
-                act,
-                agent[:512] if agent.__class__ is str else "",
-                address[:64] if address.__class__ is str else "",
-            )
-            is not None
-        )
+        agent = agent if agent.__class__ is str and len(agent) <= AGENT_MAX else _cut(agent, AGENT_MAX)
+        address = address if address.__class__ is str and len(address) <= ADDRESS_MAX else _cut(address, ADDRESS_MAX)
+        return self.who(act, agent, address) is not None
 
 
 def read_machines(given: Path | str | bytes, source: str | None = None) -> Machines:

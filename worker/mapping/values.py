@@ -375,7 +375,7 @@ def in_time(at: int, scope: str, path: str) -> int:
 # --------------------------------------------------------------------------------------------------------------- ids
 def digest(values: tuple[Any, ...], scope: str, path: str) -> str | None:
     """24 hexadecimal digits of the values, the same for equal values in any notation of theirs; None of nothing."""
-    if all(value is None for value in values):
+    if values.count(None) == len(values):
         return None
     try:
         body = _canonical(values)
