@@ -91,13 +91,20 @@ def pack(sends: Sequence[Send], batch_bytes: int, largest: int) -> Iterator[Pack
     parts: list[bytes] = []
     first = count = 0
     size = BATCH_HEADER
+    same: Headers = ()
+    packed = NO_HEADERS  # the records of a changelog share their headers
     for _, _, key, value, headers in sends:
-        if key is None or value is None or headers or len(key) >= known or len(value) >= known:
-            tail = sized(key) + sized(value) + (packed_headers(headers) if headers else NO_HEADERS)
+        if headers is not same:
+            same = headers
+            packed = packed_headers(headers) if headers else NO_HEADERS
+        if key is None or value is None or len(key) >= known or len(value) >= known:
+            tail = sized(key) + sized(value) + packed
             if len(tail) > largest:
                 raise TooLong(first + count, len(tail), largest)
         else:
-            tail = b"%b%b%b%b\0" % (numbers[len(key)], key, numbers[len(value)], value)
+            tail = b"%b%b%b%b%b" % (numbers[len(key)], key, numbers[len(value)], value, packed)
+            if len(tail) > largest:
+                raise TooLong(first + count, len(tail), largest)
         if count and size + len(tail) + MOST_BEFORE_KEY > batch_bytes:
             yield Packed(first, count, b"".join(parts))
             parts.clear()
