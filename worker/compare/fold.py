@@ -1,0 +1,304 @@
+"""The same events folded under several definitions: read and decoded once, each contact's histories side by side.
+
+Events are laid into parts by contact as a replay lays them, and parts are folded by several processes; each part is
+decoded once for all definitions.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from worker.compare.brief import BriefContact, Entry, of_outputs
+from worker.compare.result import Changed, Figures
+from worker.definition.model import Lifecycle
+from worker.fold.engine import Engine
+from worker.fold.outcome import Event, Outcome, Output, Refusal
+from worker.fold.state import Record
+from worker.plan import compile_plan
+from worker.replay import Source, Terms
+from worker.replay.families import Families, ties
+from worker.replay.lines import read_lines
+from worker.replay.part import WIDTH, History, Part
+from worker.replay.pool import Pool, Report
+from worker.replay.records import Span
+from worker.replay.results import Shelf, merged
+from worker.replay.run import Progress
+from worker.replay.spread import Laid, laid, lay, spans
+
+PART_BYTES: Final = 32 << 20  # of events, held once and grouped once a definition
+PARTS_MAX: Final = 200
+COMPRESSED: Final = 8
+PASSES: Final = 3  # how often a file is read: for ties, to be laid, to be folded
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A definition to compare with others, and what it is called: `old`, `new`, or a parameter's value."""
+
+    name: str
+    lifecycle: Lifecycle
+
+
+@dataclass
+class Comparison:
+    """What came of it. The first variant is what the others are compared with.
+
+    `changed` counts, for each of the others, contacts whose history differs; `moved` contacts by where they stand
+    under the first and under the second.
+    """
+
+    variants: tuple[Variant, ...]
+    figures: list[Figures]
+    changed: list[int]
+    moved: Counter[tuple[str, str]] = field(default_factory=Counter)
+    contacts: int = 0
+    clock: int = 0
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages of all variants, those of the first before those that only others have."""
+        return list(dict.fromkeys(name for variant in self.variants for name in variant.lifecycle.stages))
+
+
+@dataclass(frozen=True)
+class _Job:
+    variants: tuple[Variant, ...]
+    sources: tuple[Source, ...]
+    terms: Terms
+    keep: bool  # whether contacts whose histories part are wanted one by one
+
+
+@dataclass(frozen=True)
+class _Bench:
+    job: _Job
+    engines: tuple[Engine, ...]
+    names: tuple[tuple[str, ...], ...]
+    families: Families
+    folder: Path
+
+
+class _Folded(NamedTuple):
+    figures: list[Figures]
+    changed: list[int]
+    moved: Counter[tuple[str, str]]
+    contacts: int
+
+
+def compare(
+    variants: Sequence[Variant],
+    sources: Sequence[Source],
+    terms: Terms,
+    *,
+    processes: int = 1,
+    each: Callable[[bytes], None] | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Fold the sources under every variant. `each` gets the first and second's differing contacts, as lines of JSON.
+
+    Raises: ReplayError where a source can't be read.
+    """
+    job = _Job(tuple(variants), tuple(sources), terms, each is not None)
+    read = sum(source.path.stat().st_size * (1 if source.format == "plain" else COMPRESSED) for source in sources)
+    bytes_ = sum(source.path.stat().st_size for source in sources)
+    parts = min(PARTS_MAX, max(processes, -(-read // PART_BYTES)))
+    report = _report(progress, bytes_ * PASSES)
+    cut = spans(list(sources), processes)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-compare-")))
+        with Pool(processes, report, _bench, job, Families(), folder) as pool:
+            families = Families(tie for found in pool.run(_ties, [(span,) for span in cut]) for tie in found)
+        with Pool(processes, report, _bench, job, families, folder) as pool:
+            laid_out = pool.run(_lay, [(number, span, parts) for number, span in enumerate(cut)])
+            newest = max((one.newest for one in laid_out), default=0)
+            clock = newest if terms.as_of is None else terms.as_of
+            before = _lines_before(cut, laid_out)
+            folded = pool.run(_fold, [(part, cut, before, clock) for part in range(parts)])
+        total = Comparison(job.variants, [Figures() for _ in variants], [0] * len(variants), clock=clock)
+        for one in folded:
+            total.contacts += one.contacts
+            total.moved += one.moved
+            for place in range(len(variants)):
+                total.figures[place].add(one.figures[place])
+                total.changed[place] += one.changed[place]
+        if each is not None:
+            for history in merged(Shelf(folder, f"part-{part}") for part in range(parts)):
+                each(history.changes)
+        return total
+
+
+def _report(progress: Progress | None, total: int) -> Report | None:
+    if progress is None:
+        return None
+    done = 0
+
+    def report(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(min(done, total), total)
+
+    return report
+
+
+def _bench(job: _Job, families: Families, folder: Path) -> _Bench:
+    engines = tuple(Engine(compile_plan(variant.lifecycle), grace=False) for variant in job.variants)
+    renamed = _renamed(job.variants)
+    names = tuple(tuple(renamed.get(name, name) for name in variant.lifecycle.stages) for variant in job.variants)
+    return _Bench(job, engines, names, families, folder)
+
+
+def _renamed(variants: Sequence[Variant]) -> dict[str, str]:
+    """Stages that a later variant calls otherwise, by what its `was` says: they are compared under the newer name."""
+    newest = variants[-1].lifecycle.stages
+    return {was: name for name, stage in newest.items() for was in stage.was if was not in newest}
+
+
+def _ties(bench: _Bench, report: Report, span: Span) -> set[tuple[str, str]]:
+    return set(ties(read_lines(bench.job.sources[span.source], span, report)))
+
+
+def _lay(bench: _Bench, report: Report, number: int, span: Span, parts: int) -> Laid:
+    source, wall = bench.job.sources[span.source], bench.job.terms.wall
+    return lay(bench.engines[0].plan, source, span, parts, bench.families, wall, bench.folder, str(number), report)
+
+
+def _lines_before(cut: Sequence[Span], laid_out: Sequence[Laid]) -> list[int]:
+    """How many lines of its source come before each span."""
+    before: list[int] = []
+    counted: dict[int, int] = {}
+    for span, one in zip(cut, laid_out, strict=True):
+        before.append(counted.get(span.source, 0))
+        counted[span.source] = before[-1] + one.lines
+    return before
+
+
+def _fold(bench: _Bench, report: Report, number: int, cut: Sequence[Span], before: list[int], clock: int) -> _Folded:
+    """One part under every variant; contacts whose histories part are put on its shelf."""
+    shared = Shared()
+    parts = [
+        BriefPart(engine, bench.job.terms, bench.families, names, shared)
+        for engine, names in zip(bench.engines, bench.names, strict=True)
+    ]
+    for name, span in enumerate(cut):
+        for lines, numbers in laid(bench.folder, str(name), number):
+            if before[name]:
+                numbers = array("Q", [before[name] + at for at in numbers])
+            for part in parts:
+                part.read(span.source, lines, numbers)
+            report(sum(map(len, lines)) + len(lines))
+    folded = _Folded([Figures() for _ in parts], [0] * len(parts), Counter(), 0)
+    order = [{name: place for place, name in enumerate(names)} for names in bench.names]
+    found, contacts = _compared(parts, clock, folded, order)
+    if bench.job.keep:
+        found.sort(key=lambda pair: pair[0])
+        Shelf(bench.folder, f"part-{number}").put(
+            History(position, _encode(changed.as_json()) + b"\n", b"") for position, changed in found
+        )
+    for figures, part in zip(folded.figures, parts, strict=True):
+        figures.dead_letters = part.totals.dead_letters
+    return folded._replace(contacts=contacts)
+
+
+def _compared(
+    parts: Sequence[BriefPart], clock: int, folded: _Folded, order: Sequence[dict[str, int]]
+) -> tuple[list[tuple[int, Changed]], int]:
+    histories = [part.entries(clock) for part in parts]
+    found: list[tuple[int, Changed]] = []
+    # A definition may see a contact that another passes over: whatever any of them knows is compared.
+    contacts = {contact: one[0] for each in reversed(histories) for contact, one in each.items()}
+    known = 0
+    for contact, position in contacts.items():
+        both = [each.get(contact, NOBODY) for each in histories]
+        mine = [entries for _, entries, _ in both]
+        ends = [
+            folded.figures[place].count(entries, order[place], stands)
+            for place, (_, entries, stands) in enumerate(both)
+        ]
+        known += any(ends)
+        if len(ends) > 1:
+            folded.moved[ends[0], ends[1]] += 1
+        for place in range(1, len(mine)):
+            old, new = mine[0], mine[place]
+            if old == new or [entry.said for entry in old] == [entry.said for entry in new]:
+                continue
+            folded.changed[place] += 1
+            if place == 1:
+                found.append((position, Changed(contact, tuple(old), tuple(new))))
+    return found, known
+
+
+Found = tuple[int, list[Entry], bool]
+"""A contact's first event's position, its history, and whether it is still there in the end (or was forgotten)."""
+
+NOBODY: Final[Found] = (0, [], False)
+
+
+class Shared:
+    """What a block of lines holds, decoded for the first part that reads it, and kept for the others."""
+
+    def __init__(self) -> None:
+        self._lines: Sequence[bytes] = ()
+        self._decoded: Sequence[Event | Refusal] = ()
+
+    def of(self, lines: Sequence[bytes], decode: Callable[[Sequence[bytes]], Sequence[Event | Refusal]]) -> Any:
+        if lines is not self._lines:
+            self._lines, self._decoded = lines, decode(lines)
+        return self._decoded
+
+
+class BriefPart(Part):
+    """A part whose contacts' histories are wanted in brief."""
+
+    def __init__(self, engine: Engine, terms: Terms, families: Families, names: Sequence[str], shared: Shared) -> None:
+        super().__init__(engine, terms, families)
+        self._names = names
+        self._shared = shared
+        self._renamed = dict(zip(engine.plan.stages, names, strict=True))
+        self._found: dict[str, Found] = {}
+
+    def entries(self, clock: int) -> dict[str, Found]:
+        """Each contact's history up to `clock`. Read nothing more afterwards."""
+        for _ in self.fold(clock):
+            pass
+        return self._found
+
+    def _decoded(self, lines: Sequence[bytes]) -> Sequence[Event | Refusal]:
+        decoded: Sequence[Event | Refusal] = self._shared.of(lines, super()._decoded)
+        return decoded
+
+    def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
+        if self.terms.by_time:
+            order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
+            arrivals = [part for place in order for part in arrivals[place : place + WIDTH]]
+        person = BriefContact(self.engine, contact, clock, Outcome(), self._names)
+        refused: list[tuple[int, Refusal]] = []
+        for place, event in enumerate(arrivals[1::WIDTH]):
+            refusal = person.arrive(event)
+            if refusal is not None:
+                refused.append((place * WIDTH, refusal))
+        if self.engine.plan.forget is not None and person.late:
+            # Whether it was forgotten in between is only known by folding batch by batch.
+            return self._together({contact: arrivals}, clock)[contact]
+        for place, refusal in refused:
+            self._refuse(arrivals[place], refusal, arrivals[place + 2])
+        entries = person.entries(clock)
+        stands = person.record is not None and not person.over and person.record.state.stage >= 0
+        self._found[contact] = arrivals[0], entries, stands
+        return History(arrivals[0], b"", b"")
+
+    def _tell(self, first: int, messages: list[Any]) -> None:
+        """Companies are not compared."""
+
+    def _history(self, first: int, contact: str, outputs: list[Output], record: Record | None, clock: int) -> History:
+        self._found[contact] = first, of_outputs(outputs, self._renamed), record is not None
+        return History(first, b"", b"")
