@@ -1,0 +1,23 @@
+"""The report as files: tables for other tools, as Parquet and CSV."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+from worker.report.figures import Figures
+from worker.report.tables import STORED, Tables
+
+WRITTEN: Final = (*STORED, "visits", "people", "reached", "promises", "deals")
+
+
+def export(tables: Tables, found: Figures, out: Path) -> None:
+    """Write the tables and `figures.json` into the folder `out`.
+
+    Raises: OSError where it can't be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for table in WRITTEN:
+        tables.write(table, out)
+    (out / "figures.json").write_text(json.dumps(found.document(), ensure_ascii=False, indent=1), encoding="utf-8")
