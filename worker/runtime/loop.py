@@ -109,7 +109,7 @@ class Worker:
                 self._session = Session(self._parts)
             worked = self._session.turn()
         except Fenced as error:
-            self._join_again(error)
+            self._let_go(error)
             return False
         except RecordTooLarge as error:
             self._learn_limit(error)
@@ -221,8 +221,13 @@ class Worker:
                 error.remedy or "is the address right, and the broker up?",
             ) from error
 
-    def _join_again(self, error: Fenced) -> None:
-        """Somebody else may own what was held: nothing of it is kept, and this worker asks for its place anew."""
+    def _let_go(self, error: Fenced) -> None:
+        """Somebody else may own what was held: nothing of it is kept but the place in the group.
+
+        The next poll tells what became of that place. Giving it up here instead would be wrong: where a rebalance has
+        just taken partitions from this member, the others get them only once this same member has joined once more,
+        and a static one that comes back as a new client is not asked to.
+        """
         now = self._clock.monotonic()
         self._fenced.append(now)
         while self._fenced[0] < now - FENCED_WINDOW_SECONDS:
@@ -232,14 +237,10 @@ class Worker:
                 f"fenced {len(self._fenced)} times within {FENCED_WINDOW_SECONDS:g} s ({error})",
                 f"does another worker run with --instance-id {self._settings.instance_id}? each needs its own",
             ) from error
-        session, self._session = self._session, None
-        if session is not None:
-            session.failed()
-            try:
-                session.close()
-            except TransportError as closing:  # it is gone either way; the log ends what it held by its own limits
-                self._log.debug("close-failed", error=str(closing))
-        self._calm_after = 0
+        if self._session is not None:
+            self._session.failed()
+            self._session.doubt()
+            self._calm_after = self._session.committed
         self._back_off("fenced", error)
 
     def _look_again(self, error: OffsetOutOfRange) -> None:
