@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from worker.mapping.outcome import Result
     from worker.mapping.samples import Sample
 
+LABEL_SHOWN: Final = 90  # characters of a rule's condition
 UNUSED_SHOWN: Final = 12  # fields of one record; --json has them all
 DRAFTED_FROM: Final = 1_000  # records
 
@@ -261,7 +263,8 @@ def _lines(mapping: Mapping, step: Step) -> Iterator[Text]:
 
     label = _label(mapping, step)
     if step.item.path != "$" or label:
-        yield _dim(f"  {step.item.path}" + (f"  by: {label}" if label else ""))
+        by = f"  by: {shorten(label, LABEL_SHOWN, placeholder=' …')}" if label else ""
+        yield _dim(f"  {step.item.path}{by}")
     for result in step.results:
         if isinstance(result, Event):
             yield Text.assemble(
