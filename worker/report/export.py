@@ -1,4 +1,4 @@
-"""The report as files: tables for other tools, as Parquet and CSV."""
+"""The report as files: tables for other tools, as Parquet and CSV, or one page."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ WRITTEN: Final = (*STORED, "visits", "people", "reached", "promises", "deals")
 
 
 def export(tables: Tables, found: Figures, out: Path) -> None:
-    """Write the tables and `figures.json` into the folder `out`.
+    """Write the page where `out` ends in .html, else the tables and `figures.json` into the folder `out`.
 
     Raises: OSError where it can't be written.
     """
+    if out.suffix.lower() in (".html", ".htm"):
+        from worker.report.page import page
+
+        out.write_text(page(tables, found), encoding="utf-8")
+        return
     out.mkdir(parents=True, exist_ok=True)
     for table in WRITTEN:
         tables.write(table, out)
