@@ -65,8 +65,8 @@ have for some contact, and where no values make a formula hold, no contact can. 
 `unreachable-stage` and their like are told only where that is proved.
 
 Both searches are bounded in steps, not in time, so that everyone gets the same verdict: {STEPS_MAX:,} events tried,
-{SEEK_STEPS_MAX:,} more for a transition that was not come upon, {QUESTION_STEPS_MAX:,} steps for one proof. What is left
-between them is told as `undecided`.
+{SEEK_STEPS_MAX:,} more for a transition that was not come upon, {QUESTION_STEPS_MAX:,} steps for one proof. What is
+left between them is told as `undecided`.
 """
 
 

@@ -20,8 +20,8 @@ def history(definition: Path, finding: Finding, folder: Path) -> list[str]:
     """The stages that a scenario of the witness's events goes through."""
     assert finding.witness is not None
     scenario: dict[str, Any] = {
-        "name": "the witness", "lifecycle": str(definition), "events": [dict(event) for event in finding.witness.events],
-        "expect": {},
+        "name": "the witness", "lifecycle": str(definition), "expect": {},
+        "events": [dict(event) for event in finding.witness.events],
     }  # fmt: skip
     if finding.witness.until is not None:
         scenario["until"] = finding.witness.until

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from worker.definition.expression import ParsedPattern
+from worker.lint.axioms import axioms
 from worker.lint.explorer import Found
 from worker.lint.formula import Formula, Solver, conjunction, negation
 from worker.lint.probe import Probe
@@ -107,7 +108,7 @@ class Prover:
         formula = ask(reading)
         if formula is False:
             return False
-        whole = conjunction([formula, *reading.axioms()])
+        whole = conjunction([formula, *axioms(reading)])
         solver = Solver(whole, {term: values.domain() for term, values in reading.ranges.items()})
         answer = solver.satisfiable()
         self.unanswered += answer is None

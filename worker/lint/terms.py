@@ -1,28 +1,26 @@
 """From a guard to a formula: what it asks, term by term, where it is read (stage, event type or none).
 
 Every term may take more values together than a contact's could, never fewer: what can't hold here can't hold for any
-contact. Known between terms is what follows from their meaning: what happened since was seen, what was never seen was
-never counted, a score is at least each of its halves.
+contact. What is known between terms stands in `worker.lint.axioms`.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 from worker.definition.expression import SETBACK, ParsedPattern
-from worker.lint.formula import Atom, Domain, Formula, conjunction, disjunction, implies, negation
+from worker.lint.formula import Atom, Domain, Formula, conjunction, disjunction, negation
 from worker.lint.subject import Subject
 from worker.plan.support import COUNT_CAP, IDS_KEPT, equal, less, less_or_equal
 
 OTHER: Final = "\0 any other"
 BEFORE: Final = "\0before"  # in a term's name: as it was before the event, at the moment that follows
-_ORDERS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
+ORDERS: Final[dict[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
     ast.Eq: equal,
     ast.NotEq: lambda left, right: not equal(left, right),
     ast.Lt: less,
@@ -97,6 +95,7 @@ class Reading:
         self.stage = stage
         self.kind = kind
         self.ranges: dict[str, Range] = {}
+        self.calls: dict[str, tuple[ast.Call, str]] = {}  # terms that are calls, and their moment
         self.happened: dict[str, Formula] = {}
         self.before = 0
         self.within = ""  # the signal whose patterns are being read
@@ -117,8 +116,15 @@ class Reading:
         if transition.when is not None:
             parts.append(self.guard(self.expanded(transition.when)))
         if transition.after is not None:
-            parts.append(self.atom("time in the stage", "is enough", bool, Range("boolean")))
+            parts.append(self.stayed(self.subject.expanded(transition.after)))
         return conjunction(parts)
+
+    def stayed(self, after: ast.expr) -> Formula:
+        """That the contact has been in its stage for so long."""
+        bound = after.value if isinstance(after, ast.Constant) else 0
+        values = self.ranges.setdefault("time in the stage", Range("number", 0))
+        values.constants.append(bound)
+        return Atom("time in the stage", f"GtE {bound!r}", lambda value: bool(value >= bound))
 
     def expanded(self, text: str) -> ast.expr:
         """The expression, written out but for the parameters that are taken as free."""
@@ -199,6 +205,7 @@ class Reading:
         return self.atom(term, "holds", bool, values)
 
     def pair(self, op: ast.cmpop, left: ast.expr, right: ast.expr) -> Formula:
+        left, right = _folded(left), _folded(right)
         if isinstance(left, ast.IfExp):
             return self.guard(_spread(left, lambda part: ast.Compare(part, [op], [right])))
         if isinstance(right, ast.IfExp):
@@ -207,7 +214,7 @@ class Reading:
             return self.member(op, left, right)
         if isinstance(left, ast.Constant) and not isinstance(right, ast.Constant):
             left, right, op = right, left, _TURNED[type(op)]()
-        test = _ORDERS[type(op)]
+        test = ORDERS[type(op)]
         if isinstance(left, ast.Constant) and isinstance(right, ast.Constant):
             return bool(test(left.value, right.value))
         if not isinstance(right, ast.Constant):
@@ -242,8 +249,10 @@ class Reading:
     def term(self, node: ast.expr) -> tuple[str, Range]:
         """The name a term goes by here, and its values."""
         name = ast.unparse(node)
-        if self.before:
-            name += self.moment(node)
+        moment = self.moment(node) if self.before else ""
+        name += moment
+        if isinstance(node, ast.Call):
+            self.calls.setdefault(name, (node, moment))
         if name not in self.ranges:
             self.ranges[name] = self.values(node)
         return name, self.ranges[name]
@@ -325,85 +334,13 @@ class Reading:
             "total": Range("number", fit[0] + behaviour[0], fit[1] + behaviour[1]),
         }
 
-    # What follows from the terms' meaning.
 
-    def axioms(self) -> Iterator[Formula]:
-        """True of any contact, whatever its values: between terms that the formulas so far read."""
-        seen: dict[str, Atom] = {}
-
-        def was_seen(name: str, suffix: str) -> Formula:
-            term = f"seen({name}){suffix}"
-            if term not in seen:
-                seen[term] = self.atom(
-                    term, "holds", bool, Range("boolean", only=None if name in self.world.signals else (False,))
-                )
-            return seen[term]
-
-        since = {term for term in self.ranges if term.startswith("since(")}
-        for term in sorted(self.ranges):
-            call, before, moment = term.partition(BEFORE)
-            suffix = before + moment
-            name, _, rest = call.partition("(")
-            first = rest.rstrip(")").partition(",")[0]
-            match name:
-                case "seen":
-                    for other in sorted(self.world.signals - {first}):
-                        wider = f"seen({other}){suffix}"
-                        if wider in self.ranges and self.world.narrower(first, other):
-                            yield implies(Atom(term, "holds", bool), Atom(wider, "holds", bool))
-                case "since":
-                    yield from self._wider(term, first, rest, suffix)
-                    other = rest.rstrip(")").partition(", ")[2]
-                    holds = Atom(term, "holds", bool)
-                    yield implies(holds, was_seen(first, suffix))
-                    yield implies(conjunction([was_seen(first, suffix), negation(was_seen(other, suffix))]), holds)
-                    turned = f"since({other}, {first}){suffix}"
-                    if turned in since:
-                        yield negation(conjunction([holds, Atom(turned, "holds", bool)]))
-                    if not suffix and self.kind is not None and first in self.happened:
-                        both = self.happened.get(other, True)
-                        yield implies(conjunction([self.happened[first], negation(both)]), holds)
-                case "count":
-                    yield implies(negation(was_seen(first, suffix)), Atom(term, "is 0", lambda value: value == 0))
-                case "last":
-                    never = Atom(term, "is endless", lambda value: value == math.inf)
-                    yield implies(negation(was_seen(first, suffix)), never)
-                case "contains":
-                    size = f"size({first}){suffix}"
-                    if size in self.ranges:
-                        some = Atom(size, "is some", lambda value: value > 0)
-                        yield implies(Atom(term, "holds", bool), some)
-        for name, formula in sorted(self.happened.items()):
-            if f"seen({name})" in self.ranges or f"seen({name})" in seen:
-                yield implies(formula, was_seen(name, ""))
-        yield from self._scores()
-
-    def _wider(self, term: str, first: str, rest: str, suffix: str) -> Iterator[Formula]:
-        """What came since did so in every wider sense as well."""
-        other = rest.rstrip(")").partition(", ")[2]
-        for name in sorted(self.world.signals):
-            wider = f"since({name}, {other}){suffix}"
-            if name != first and wider in self.ranges and self.world.narrower(first, name):
-                yield implies(Atom(term, "holds", bool), Atom(wider, "holds", bool))
-
-    def _scores(self) -> Iterator[Formula]:
-        for suffix in ("", f"{BEFORE} all"):
-            whole = self.ranges.get(f"score{suffix}")
-            for part in ("score.behaviour", "score.fit"):
-                half = self.ranges.get(f"{part}{suffix}")
-                if whole is None or half is None:
-                    continue
-                constants = [*whole.constants, *half.constants]
-                for bound in sorted({value for value in constants if isinstance(value, int | float)}):
-                    half.constants.append(bound)
-                    whole.constants.append(bound)
-                    for test in (ast.GtE, ast.Gt):
-                        named, passes = f"{test.__name__} {bound!r}", partial(_passes, _ORDERS[test], bound)
-                        yield implies(Atom(f"{part}{suffix}", named, passes), Atom(f"score{suffix}", named, passes))
-
-
-def _passes(test: Callable[[Any, Any], bool], bound: float, value: Any) -> bool:
-    return test(value, bound)
+def _folded(node: ast.expr) -> ast.expr:
+    """A negative figure as one constant."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
+            return ast.Constant(value=-value)
+    return node
 
 
 def _spread(node: ast.IfExp, each: Callable[[ast.expr], ast.expr]) -> ast.expr:
