@@ -60,8 +60,8 @@ def _chart(
             told = f"{escape(name)} at {escape(labels[place])}: {value:,.10g}{unit}"
             if unit:
                 told = f"{escape(name)} at {escape(labels[place])}: {value:.1f}{unit}"
-            at = f'cx="{x(place):.1f}" cy="{y(value):.1f}"'
-            yield f'<circle class="{colour}" {at} r="3.5"><title>{told}</title></circle>'
+            where = f'cx="{x(place):.1f}" cy="{y(value):.1f}"'
+            yield f'<circle class="{colour}" {where} r="3.5"><title>{told}</title></circle>'
         yield f'<text class="name {colour}" x="{WIDTH - RIGHT + 12}" y="{ends[number] + 4:.1f}">{escape(name)}</text>'
     yield "</svg>"
 

@@ -38,7 +38,8 @@ def _pair(found: Comparison, contacts: Sequence[Mapping[str, Any]], titles: tupl
     yield _table(
         "Where contacts stand", ("Stage", "Old", "New", "Difference", ""),
         ((names[stage], f"{old.stages[stage]:,}", f"{new.stages[stage]:,}",
-          _signed(new.stages[stage] - old.stages[stage]), _bars(old.stages[stage], new.stages[stage], most)) for stage in found.stages),
+          _signed(new.stages[stage] - old.stages[stage]), _bars(old.stages[stage], new.stages[stage], most))
+         for stage in found.stages),
     )  # fmt: skip
     yield _table(
         "Conversion", ("Stage", "Ever there, old", "new", "Went higher, old", "new", "Difference"),

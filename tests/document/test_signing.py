@@ -1,0 +1,94 @@
+"""A signature is for exactly one definition, lies in its file, and changes nothing else of it."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from worker.commands import group
+from worker.definition.parameters import fingerprint
+from worker.definition.reader import read
+from worker.document import SigningError, sign, signed
+
+BLOCK = """
+# before
+sign_off:
+  - role: Head of Marketing  # decides the first half
+  -
+    # the other half
+    role: "Head of Sales"
+    name: Cem   # signed an earlier one
+    date: 2026-01-05
+    fingerprint: 0123456789abcdef0123456789abcdef
+# after
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "own.yaml"
+    result = CliRunner().invoke(group, ["copy", "10ex", str(path)])
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def changed_lines(before: str, after: str) -> list[str]:
+    return [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[:2] in ("+ ", "- ")]
+
+
+def test_signing_touches_the_one_line_and_keeps_the_fingerprint(own: Path) -> None:
+    before, print_before = own.read_text(), fingerprint(read(own))
+    standing = sign(own, "Ada Byron", "head of sales", "2026-11-22")
+    after = own.read_text()
+    changes = changed_lines(before, after)
+    assert len(changes) == 2 and all("Head of Sales" in line for line in changes)
+    assert fingerprint(read(own)) == print_before == standing.fingerprint
+    assert not standing.whole and standing.missing == ("Head of Marketing",)
+    assert sign(own, "Ben", "Head of Marketing", "2026-11-22").whole
+
+
+def test_comments_and_layout_of_a_written_out_sign_off_stay(own: Path) -> None:
+    head = own.read_text().partition("\nsign_off:")[0]
+    own.write_text(head + BLOCK)
+    before = own.read_text()
+    assert [one.name for one in signed(read(own)).changed] == ["Cem"]
+    sign(own, 'Ö "quoted" #1', "Head of Sales", "2026-11-22")
+    standing = sign(own, "Ben", "Head of Marketing", "2026-11-23")
+    after = own.read_text()
+    assert standing.whole and {one.name for one in standing.signed} == {'Ö "quoted" #1', "Ben"}
+    for comment in ("# before", "# decides the first half", "# the other half", "# signed an earlier one", "# after"):
+        assert comment in after
+    assert after.partition("\nsign_off:")[0] == before.partition("\nsign_off:")[0]
+
+
+def test_any_change_of_meaning_ends_a_signature(own: Path) -> None:
+    sign(own, "Ada", "Head of Sales", "2026-11-22")
+    sign(own, "Ben", "Head of Marketing", "2026-11-22")
+    text = own.read_text()
+    own.write_text(text.replace("# Read it from the top", "# Read it, from the top"))
+    assert signed(read(own)).whole, "a comment is no change"
+    own.write_text(text.replace("{value: 50, assumed: true", "{value: 55, assumed: true", 1))
+    standing = signed(read(own))
+    assert not standing.whole and len(standing.changed) == 2 and "changed since" in standing.says
+
+
+def test_an_unknown_role_names_those_there_are(own: Path) -> None:
+    before = own.read_text()
+    with pytest.raises(SigningError, match="did you mean 'Head of Sales'"):
+        sign(own, "Ada", "Head of Sale", "2026-11-22")
+    assert own.read_text() == before
+
+
+def test_a_shipped_lifecycle_is_not_signed_in_place() -> None:
+    result = CliRunner().invoke(group, ["document", "10ex", "--sign", "Ada", "--role", "Head of Sales"])
+    assert result.exit_code == 2 and "lifecycle copy" in result.output
+
+
+def test_a_worker_that_requires_signatures_does_not_run_without(own: Path, tmp_path: Path) -> None:
+    arguments = ["run", "-l", str(own), "--broker", f"embedded:{tmp_path / 'log.db'}", "--require-signed"]
+    result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
+    assert result.exit_code == 1 and "not signed by Head of Marketing, Head of Sales" in result.output
+    assert not (tmp_path / "log.db").exists()
