@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.mapping.records import event, mapping, refused
 from worker.events import EARLIEST_MS
 from worker.mapping.mapping import Mapping
-from worker.mapping.values import epoch, iso
+from worker.mapping.times import epoch, iso
 
 BASE = """\
 mapping: test

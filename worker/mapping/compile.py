@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS, Kind
 from worker.events import EARLIEST_MS
 from worker.fold.outcome import Event
-from worker.mapping import values
+from worker.mapping import times, values
 from worker.mapping.code import Code, place
 from worker.mapping.expression import Expression
 from worker.mapping.machines import Machines
@@ -29,7 +29,7 @@ from worker.mapping.model import (
     TimeSource,
     Value,
 )
-from worker.mapping.outcome import Bad
+from worker.mapping.outcome import Bad, wrong
 from worker.mapping.reading import reads_of_rules
 
 One = Callable[[Any, Any, Any, Mapping[str, str]], tuple[int, list[Event] | str]]
@@ -68,6 +68,8 @@ class _Compiler:
             "new": tuple.__new__,
             "machines": machines,
             **{name: getattr(values, name) for name in _CALLED},
+            **{name: getattr(times, name) for name in ("epoch", "in_time", "iso", "layout")},
+            "wrong": wrong,
         }
 
     def rules(self) -> One:
@@ -413,7 +415,7 @@ class _Compiler:
             with code.block(f"if {name} is None:"):
                 code.emit(f"raise Bad('no-time', {first[0]!r}, {first[1]!r}, 'expected when it happened, got nothing')")
             if any(source.unit == "iso" for source in time.sources):
-                with code.block(f"if not {EARLIEST_MS} <= {name} < {values.YEAR_9999}:"):
+                with code.block(f"if not {EARLIEST_MS} <= {name} < {times.YEAR_9999}:"):
                     code.emit(f"in_time({name}, {first[0]!r}, {first[1]!r})")
         return name
 
@@ -425,7 +427,7 @@ class _Compiler:
             slow = f"epoch({found}, {scope!r}, {path!r}, {scale!r}, {source.unit!r})"
             if scale < 1:
                 return slow
-            earliest, latest = EARLIEST_MS // int(scale) + 1, values.YEAR_9999 // int(scale)
+            earliest, latest = EARLIEST_MS // int(scale) + 1, times.YEAR_9999 // int(scale)
             usual = found if scale == 1 else f"{found} * {int(scale)}"
             return f"{usual} if {found}.__class__ is int and {earliest} < {found} < {latest} else {slow}"
         zone = code.constant(ZoneInfo(source.zone)) if source.zone else "None"
@@ -441,15 +443,11 @@ _CALLED: Final = (
     "brief",
     "digest",
     "email",
-    "epoch",
     "fits",
     "flag",
     "free",
     "identifier",
-    "in_time",
-    "iso",
     "joined_id",
-    "layout",
     "number",
     "part_id",
     "parts",
@@ -459,5 +457,4 @@ _CALLED: Final = (
     "text",
     "texts",
     "words",
-    "wrong",
 )

@@ -20,10 +20,9 @@ from worker.mapping.compile import compile_items, compile_rules
 from worker.mapping.expression import ROOT, Expression, searcher
 from worker.mapping.machines import Machines, read_machines
 from worker.mapping.model import Model
-from worker.mapping.outcome import Bad, Dropped, Refused, Result
+from worker.mapping.outcome import Bad, Dropped, Refused, Result, kind
 from worker.mapping.reader import read_mapping
 from worker.mapping.reading import of_record, reads_of_each, reads_of_rules, shape
-from worker.mapping.values import kind
 
 MAX_ITEMS: Final = 10_000  # of one record; vendors send a thousand at most
 

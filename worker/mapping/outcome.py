@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from worker.fold.outcome import Event, Refusal
 
@@ -44,3 +45,26 @@ class Bad(Exception):
         self.scope = scope
         self.path = path
         self.message = message
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words; never the value itself, which may be personal."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true or false"
+        case int() | float() | Decimal():
+            return "a number"
+        case str():
+            return "text" if value.strip() else "an empty text"
+        case list() | tuple():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return f"a {value.__class__.__name__}"
+
+
+def wrong(scope: str, path: str, expected: str, value: Any) -> Bad:
+    return Bad("wrong-type", scope, path, f"expected {expected}, got {kind(value)}")

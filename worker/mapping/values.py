@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from hashlib import blake2b
 from math import isfinite
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from schemas.events_in import MAX_DEPTH
 from schemas.fields import Kind
 from schemas.wire import MAX_ID_BYTES, MAX_NUMBER
-from worker.events import EARLIEST_MS
-from worker.instants import format_instant, parse_instant
-from worker.mapping.outcome import Bad
+from worker.instants import format_instant
+from worker.mapping.outcome import Bad, kind, wrong
+from worker.mapping.times import moment
 
 FLAGS: Final[Mapping[str, bool]] = {
     "true": True, "yes": True, "y": True, "t": True, "1": True, "on": True,
@@ -31,29 +30,6 @@ FLAGS: Final[Mapping[str, bool]] = {
 """Texts that say true or false, in lower case."""
 
 _canonical: Final = msgspec.json.Encoder(order="deterministic").encode
-
-
-def kind(value: Any) -> str:
-    """What a value is, in words; never the value itself, which may be personal."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return "true or false"
-        case int() | float() | Decimal():
-            return "a number"
-        case str():
-            return "text" if value.strip() else "an empty text"
-        case list() | tuple():
-            return "a list"
-        case dict():
-            return "an object"
-        case _:
-            return f"a {value.__class__.__name__}"
-
-
-def wrong(scope: str, path: str, expected: str, value: Any) -> Bad:
-    return Bad("wrong-type", scope, path, f"expected {expected}, got {kind(value)}")
 
 
 # ------------------------------------------------------------------------------------------------------------- kinds
@@ -245,131 +221,6 @@ def quotient(value: Any, divisor: Any, scope: str, path: str) -> int | float | N
         raise Bad("wrong-type", scope, path, "expected a divisor other than 0")
     result = amount / by
     return int(result) if result == int(result) else result
-
-
-# ------------------------------------------------------------------------------------------------------------- times
-# What RFC 3339 doesn't have and systems send all the same: no zone, a zone without its colon, hours alone, a day
-# alone. Which zone is meant where none is written, the mapping says.
-_LOOSE: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d)(?:[Tt ]+(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(?:([Zz]|UTC|GMT)|([+-]\d\d):?(\d\d)?)?",
-    re.ASCII,
-)
-
-
-def moment(value: datetime, zone: ZoneInfo | None) -> int:
-    if value.tzinfo is None:
-        value = value.replace(tzinfo=zone or UTC)
-    return int(value.timestamp() * 1000)
-
-
-def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
-    """Epoch milliseconds of an ISO 8601 time; `zone` is meant where none is written."""
-    if value is None or value == "":
-        return None
-    if value.__class__ is not str:
-        if isinstance(value, datetime) and (value.tzinfo is not None or zone is not None):
-            return moment(value, zone)
-        raise Bad("bad-time", scope, path, f"expected a time such as 2026-01-05T09:00:00Z, got {kind(value)}")
-    try:
-        return parse_instant(value)
-    except ValueError as error:
-        found = _loose(value.strip(), zone)
-        if found is None:
-            raise Bad("bad-time", scope, path, _complaint(value, error, zone)) from None
-        return found
-
-
-def _loose(value: str, zone: ZoneInfo | None) -> int | None:
-    match = _LOOSE.fullmatch(value[:64])
-    if match is None:
-        return None
-    day, hour, minute, second, fraction, utc, offset, minutes = match.groups()
-    if not (utc or offset or zone):
-        return None
-    plain = f"{day}T{hour or '00'}:{minute or '00'}:{second or '00'}.{(fraction or '0')[:3].ljust(3, '0')}"
-    try:
-        if utc or offset:
-            return parse_instant(plain + (f"{offset}:{minutes or '00'}" if offset else "Z"))
-        return moment(datetime.fromisoformat(plain), zone)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _complaint(value: str, error: ValueError, zone: ZoneInfo | None) -> str:
-    if zone is None and _loose(value.strip(), ZoneInfo("UTC")) is not None:
-        return "expected a time with its zone; where the system never writes one, the mapping says which: `zone: UTC`"
-    if value.strip().isdigit():
-        return "expected a time such as 2026-01-05T09:00:00Z, got digits; is it an epoch in seconds or milliseconds?"
-    return f"expected a time such as 2026-01-05T09:00:00Z, got other text ({error})"
-
-
-def layout(value: Any, scope: str, path: str, zone: ZoneInfo | None, pattern: str) -> int | None:
-    """Epoch milliseconds of a time in another notation; `pattern` is that of `strptime`."""
-    if value is None or value == "":
-        return None
-    if value.__class__ is not str:
-        raise Bad("bad-time", scope, path, f"expected a time such as {pattern}, got {kind(value)}")
-    try:
-        found = datetime.strptime(value.strip(), pattern)  # noqa: DTZ007  # the zone is looked at below
-        if found.tzinfo is None and zone is None:
-            raise Bad("bad-time", scope, path, "expected a time with its zone, or `zone` in the mapping")
-        return moment(found, zone)
-    except (ValueError, OverflowError, OSError):
-        raise Bad("bad-time", scope, path, f"expected a time such as {pattern}, got other text") from None
-
-
-def epoch(value: Any, scope: str, path: str, unit: float, name: str) -> int | None:
-    """Epoch milliseconds of a number of `unit`s (in ms), also where the number is written as text."""
-    if value is None or value == "":
-        return None
-    count: Any = value
-    if value.__class__ is str:
-        try:
-            count = int(value) if len(value) <= 32 else None
-        except ValueError:
-            try:
-                count = float(value)
-            except ValueError:
-                count = None
-    if count.__class__ is float and not isfinite(count):
-        count = None
-    if count.__class__ is not int and count.__class__ is not float:
-        raise Bad("bad-time", scope, path, f"expected {name} since 1970, got {kind(value)}")
-    if count.__class__ is int:
-        at = count * int(unit) if unit >= 1 else count // round(1 / unit)
-    else:
-        at = int(Decimal(repr(count)) * Decimal(str(unit)))
-    if not EARLIEST_MS <= at < YEAR_9999:
-        hint = next(
-            (f"; as {other} it would lie in {_year(int(count * scale))}" for other, scale in _OTHER_UNITS
-             if other != name and EARLIEST_MS <= count * scale < _YEAR_2100),
-            "",
-        )  # fmt: skip
-        raise Bad(
-            "time-before-2000" if at < EARLIEST_MS else "bad-time",
-            scope,
-            path,
-            f"expected {name} since 1970, got what lies {'before 2000' if at < EARLIEST_MS else 'after 9999'}{hint}",
-        )
-    return at
-
-
-YEAR_9999: Final = parse_instant("9999-01-01T00:00:00Z")
-_YEAR_2100: Final = parse_instant("2100-01-01T00:00:00Z")
-_OTHER_UNITS: Final = (("seconds", 1_000), ("milliseconds", 1), ("microseconds", 0.001))
-
-
-def _year(at: int) -> str:
-    return format_instant(at)[:4]
-
-
-def in_time(at: int, scope: str, path: str) -> int:
-    """The time, if any event may have it."""
-    if at < EARLIEST_MS:
-        raise Bad("time-before-2000", scope, path, "expected a time from 2000-01-01 on, got an earlier one")
-    if at >= YEAR_9999:
-        raise Bad("bad-time", scope, path, "expected a time before the year 9999")
-    return at
 
 
 # --------------------------------------------------------------------------------------------------------------- ids
