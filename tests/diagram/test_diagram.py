@@ -76,8 +76,8 @@ def test_nothing_stands_on_anything_else(given_: tuple[int, list[Arrow]]) -> Non
     """Over any lifecycle: boxes, ports, lanes and words each have their own place, and all lie on the sheet."""
     stages, drawn = given_
     layout = lay_out(stages, drawn)
-    for one, other in combinations(layout.boxes, 2):
-        assert one.y + one.height < other.y or other.y + other.height < one.y
+    for upper, lower in combinations(layout.boxes, 2):
+        assert upper.y + upper.height < lower.y
     beside = [line for line in layout.lines if not line.arrow.onward]
     ports: set[tuple[bool, float]] = set()
     for line in beside:

@@ -210,9 +210,9 @@ def _show(found: Comparison, shown: list[dict[str, Any]], titles: tuple[str, str
         screen.print()
         for contact in shown:
             stage, parts = contact["stage"], contact["parts"]
+            when, what = parts["time"][:16].replace("T", " "), f"{parts['type']} {parts['event'] or ''}".rstrip()
             screen.print(
-                f"{contact['contact']}: {stage['old']} → {stage['new']}, parts {parts['time'][:16].replace('T', ' ')}"
-                f" at {parts['type']} {parts['event'] or ''}".rstrip(),
+                f"{contact['contact']}: {stage['old']} → {stage['new']}, they part {when} at {what}",
                 soft_wrap=True,
             )
         if found.changed[1] > len(shown):

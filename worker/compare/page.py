@@ -81,7 +81,7 @@ def _contact(contact: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[s
     ends = [names.get(stage[side] or "", "nowhere") for side in ("old", "new")]
     what = f"{parts['type']} {parts['event'] or ''}".strip()
     yield f"<details><summary><strong>{escape(contact['contact'])}</strong> {escape(ends[0])} → {escape(ends[1])}"
-    yield f'<span class="soft">parts {_minute(parts["time"])}, {escape(what)}</span></summary><div class="sides">'
+    yield f'<span class="soft">they part {_minute(parts["time"])}, {escape(what)}</span></summary><div class="sides">'
     for title, side in (("Old", "old"), ("New", "new")):
         yield f"<div><h3>{title}</h3><ol>"
         for place, entry in enumerate(contact[side]):
@@ -204,7 +204,7 @@ summary .soft{margin-left:auto;font-size:.88rem}
 .sides ol{list-style:none;padding:0;margin:0;font-size:.92rem}
 .sides li{padding:.3rem .5rem;border-left:3px solid transparent}
 .sides li .soft{float:right;font-size:.82rem}
-.sides li.same{opacity:.72}
+.sides li.same,.sides li.same strong{color:var(--soft);font-weight:400}
 .sides li.first{border-color:var(--accent);background:var(--area)}
 .sides time{color:var(--soft);font-variant-numeric:tabular-nums;margin-right:.6rem}
 @media (max-width:46rem){.sides{grid-template-columns:1fr;gap:.5rem}}

@@ -357,8 +357,8 @@ class _Content:
                 ("content", stage.content), ("entry", stage.entry), ("exit", stage.exit),
             ):  # fmt: skip
                 if given is not None and given.assumed:
-                    value = owner_name(lifecycle, given.value) if what == "owner" else given.value
-                    yield (Span(f"{stage.name}, {what}: ", "strong"), Span(value))
+                    told = owner_name(lifecycle, given.value) if what == "owner" else given.value
+                    yield (Span(f"{stage.name}, {what}: ", "strong"), Span(told))
             if stage.assumed:
                 yield (Span(f"{stage.name}", "strong"), Span(": that there is such a stage"))
             if stage.sla is not None and stage.sla.assumed:

@@ -49,17 +49,18 @@ class Explainer:
         held = in_order(world.outputs).get(contact, [])
         state = world.states.get(self.engine.key_of(Event(0, "", "", "", contact, {})))
         alone = all(event.subject == contact and event.type not in IDENTITY_TYPES for event in arrivals)
-        explained = (
-            self._alone(contact, arrivals, clock, wanted)
-            if alone
-            else self._of_many(contact, arrivals, clock, wanted, held, state)
-        )
+        explained = self._alone(contact, arrivals, clock, wanted) if alone else None
+        if explained is None:
+            explained = self._of_many(contact, arrivals, clock, wanted, held, state)
         return replace(explained, corrections=corrections, refusals=refusals)
 
-    def _alone(self, contact: str, arrivals: Sequence[Event], clock: int, wanted: str | None) -> Explanation:
+    def _alone(self, contact: str, arrivals: Sequence[Event], clock: int, wanted: str | None) -> Explanation | None:
+        """Every step in full; None where whether it was forgotten in between is only known batch by batch."""
         person = _Remembered(self.engine, contact, None, clock, Outcome())
         for event in arrivals:
             person.arrive(event)
+        if self.plan.forget is not None and person.late:
+            return None
         person.conclude(clock)
         record = person.record
         if record is None:
