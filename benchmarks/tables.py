@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from collections.abc import Sequence
@@ -47,11 +48,13 @@ def number(figure: float) -> str:
 
 def heading() -> str:
     """The machine, the date and the versions."""
+    load = os.getloadavg()[0]
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         "# Measurements\n\n"
         "Broker and systems on one machine; only the ratios within one run tell something about the systems.\n\n"
-        f"{time.strftime('%Y-%m-%d')}, {_machine()}. Python {platform.python_version()}, {packages}.\n"
+        f"{time.strftime('%Y-%m-%d')}, {_machine()}. Python {platform.python_version()}, {packages}. "
+        f"Load average {load:.1f}, by this and whatever else ran.\n"
     )
 
 
