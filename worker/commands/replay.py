@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from worker.commands._mapped import mapped, mapping_option
 from worker.commands._options import INSTANT, json_option, lifecycle_option, now_ms, read_lifecycle
 from worker.commands._screen import Bar, note, plural
 
@@ -24,10 +25,12 @@ Examples:
   lifecycle replay events.jsonl --lifecycle 10ex --out results
   lifecycle replay 2025.jsonl.gz 2026.parquet -l mops --sorted --json
   lifecycle replay kafka://localhost:9092/engagement -l 10ex --as-of 2026-01-31
+  lifecycle replay hubspot.jsonl --mapping hubspot -l 10ex
   zcat events.gz | lifecycle replay - -l ./own.yaml --set mql_score=60"""
 )
 @click.argument("events", nargs=-1, required=True, metavar="EVENTS...")
 @lifecycle_option
+@mapping_option
 @click.option(
     "--as-of", type=INSTANT, help="Stop the clock here: later events are left out. Default: the newest event."
 )
@@ -51,6 +54,7 @@ def command(
     events: tuple[str, ...],
     lifecycle: str,
     assignments: tuple[tuple[str, str], ...],
+    mapping: str | None,
     as_of: int | None,
     by_time: bool,
     out: Path | None,
@@ -76,7 +80,12 @@ def command(
     terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time, as_published=published, telling=out is not None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
-        sources, refused = inputs(events, folder, partitioner, rekey)
+        if mapping is None:
+            sources, refused = inputs(events, folder, partitioner, rekey)
+        else:
+            sources, refused, dropped = mapped(mapping, events, folder)
+            if dropped:
+                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {mapping}")
         job = Job(definition, tuple(sources), terms, too_late, publish_from)
         bar = stack.enter_context(Bar("replay"))
         relax()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.commands._broker import broker_options, connected, once, reach
+from worker.commands._mapped import mapped, mapping_option
 from worker.commands._screen import Bar, note, plural
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ Examples:
 )
 @click.argument("events", nargs=-1, required=True, metavar="EVENTS...")
 @broker_options
+@mapping_option
 @click.option("--input-topic", help="Topic to put them on. Default: engagement.")
 @click.option(
     "--rate", type=click.FloatRange(min=0.1), help="Events per second. Default: as fast as the log takes them."
@@ -48,6 +50,7 @@ def command(
     broker: str | None,
     client: str | None,
     config: Path | None,
+    mapping: str | None,
     input_topic: str | None,
     rate: float | None,
     dated_now: bool,
@@ -55,16 +58,28 @@ def command(
 ) -> None:
     """Put events on the input topic, keyed by contact, in the order of the files.
 
+    With --mapping, events are made of another system's records first.
+
     EVENTS are as for `replay`: files of JSON Lines (plain, .gz, .zst) or Parquet, folders, or `-`. A line that is no
     event is told and not sent; the others are, and the exit status is 1.
     """
     from worker.replay.inputs import open_inputs
+    from worker.replay.records import place_of
     from worker.transports.base import TopicSpec
 
     settings = reach(config, broker=broker, client=client, input_topic=input_topic)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
-        sources = open_inputs(events, folder, sys.stdin.buffer)
+        faults = 0
+        if mapping is None:
+            sources = open_inputs(events, folder, sys.stdin.buffer)
+        else:
+            sources, refused, dropped = mapped(mapping, events, folder)
+            faults = len(refused)
+            for letter in refused[:FAULTS_SHOWN]:
+                note(f"{place_of(sources, letter.position)}: {letter.refusal.reason}: {letter.refusal.message}")
+            if dropped:
+                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {mapping}")
         shift = _shift(sources) if dated_now else 0
         transport = stack.enter_context(connected(settings))
         admin = transport.admin()
@@ -79,7 +94,6 @@ def command(
         stack.callback(producer.close)
         bar = stack.enter_context(Bar("send"))
         sender = _Sender(producer, topic, partitions, rate)
-        faults = 0
         for fault, send in _sends(sources, topic, partitions, shift, as_it_is, bar):
             if fault:
                 faults += 1
@@ -91,8 +105,8 @@ def command(
     click.echo(f"Sent {plural(sender.sent, 'event')} to {topic}.")
     if faults > FAULTS_SHOWN:
         note(f"… and {faults - FAULTS_SHOWN:,} more")
-    if faults and not as_it_is:
-        note(f"{plural(faults, 'line')} not sent")
+    if faults and (mapping is not None or not as_it_is):
+        note(f"{plural(faults, 'line' if mapping is None else 'record')} not sent")
         ctx.exit(1)
 
 
