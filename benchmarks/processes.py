@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.broker.kafka import end_with_parent
+
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 LINES_KEPT: Final = 200
 STOP_SECONDS: Final = 30.0
@@ -50,6 +52,7 @@ class Child:
             text=True,
             errors="replace",
             env={**os.environ, **(environment or {})},
+            preexec_fn=end_with_parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
