@@ -6,10 +6,11 @@ A visit that goes on counts as one that lasted at least so long. `quantile` 0.5 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isinf
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from worker.report.errors import extra
+
+ROUNDING: Final = 1e-12  # what products of shares may be off by
 
 
 class Stay(NamedTuple):
@@ -30,6 +31,8 @@ def quantiles(stays: Sequence[Stay], shares: Sequence[float]) -> list[float | No
         event_observed=[stay.left for stay in stays],
         weights=[stay.visits for stay in stays],
     )
-    reach = extra("lifelines.utils").qth_survival_time
-    found = [float(reach(1 - share, fitter.survival_function_)) for share in shares]
-    return [None if isinf(seconds) else seconds for seconds in found]
+    curve = fitter.survival_function_.iloc[:, 0]
+    steps = [(float(seconds), float(remaining)) for seconds, remaining in curve.items()]
+    return [
+        next((seconds for seconds, remaining in steps if remaining <= 1 - share + ROUNDING), None) for share in shares
+    ]

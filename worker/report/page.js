@@ -119,7 +119,7 @@ function trend(cells, mine) {
   const max = Math.max(1, ...rows.map(r => r[2])), W = 640, H = 260, x = i => 45 + (W - 60) * (weeks.length > 1 ? i / (weeks.length - 1) : .5), y = n => 15 + (H - 65) * (1 - n / max);
   let body = [0, max].map(n => `<path class="l" d="M45 ${y(n)}H${W - 10}"/>` + text(40, y(n) + 4, num(n), 'class="t" text-anchor="end"')).join("");
   const each = Math.ceil(weeks.length / 7);
-  weeks.forEach((w, i) => { if (i % each === 0) body += text(x(i), H - 32, w.slice(2), 'class="t" text-anchor="middle"'); });
+  weeks.forEach((w, i) => { if (i % each === 0) body += text(x(i), H - 32, w.slice(2), `class="t" text-anchor="${i && i === weeks.length - 1 ? "end" : "middle"}"`); });
   const at = (w, i) => (rows.find(r => r[0] === w && r[1] === i) || [0, 0, 0])[2];
   mine.forEach((i, order) => {
     const points = weeks.map((w, j) => [x(j), y(at(w, i))]);
