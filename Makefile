@@ -75,8 +75,9 @@ format: $(DEV_READY) ## Put the code in the project's format
 	$(BIN)/ruff format .
 
 .PHONY: schemas
-schemas: $(DEV_READY) ## Write schemas/json and schemas/asyncapi.yaml from the models
+schemas: $(DEV_READY) ## Write schemas/json, schemas/asyncapi.yaml and the schemas for editors from the models
 	$(BIN)/python -m schemas.generate
+	$(BIN)/python -m worker.lint.editors
 
 # ------------------------------------------------------------------------------------------------------- slow proofs
 .PHONY: bench

@@ -42,13 +42,22 @@ finding is an object on stdout: `file`, `line`, `column`, `code`, `severity`, `m
 
 A warning about what the definition marks as `assumed: true` is a note: nobody has decided it yet.
 
-In pre-commit:
+In pre-commit, of this repository; `files` says which are definitions and scenarios:
 
 ```yaml
-- repo: …
-  hooks:
-    - id: lifecycle-lint
-      files: ^lifecycles/.*\\.yaml$
+    hooks:
+      - id: lifecycle-lint
+        files: ^lifecycles/.*\\.yaml$
+```
+
+## In an editor
+
+`schemas/lifecycle.schema.json` and `schemas/scenarios.schema.json` are JSON Schemas of the two kinds of file: an editor
+that knows YAML schemas completes keys by them, shows what each means and marks faults of form while one writes. As the
+first line of a file:
+
+```yaml
+# yaml-language-server: $schema=PATH/schemas/lifecycle.schema.json
 ```
 
 ## How it reasons

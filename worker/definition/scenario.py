@@ -78,7 +78,7 @@ class _EventForm(BaseModel):
     data: dict[str, Any] = {}
 
 
-class _ScenarioForm(_Part):
+class ScenarioForm(_Part):
     name: Text
     lifecycle: Text
     events: Annotated[list[_EventForm], Field(min_length=1, max_length=EVENTS_MAX)]
@@ -157,7 +157,7 @@ def read_scenarios(given: Path | str | bytes, source: str | None = None) -> list
 
 def _scenario(document: Document, place: int) -> Scenario:
     node, _ = document.find((place,))
-    form = validated(document, _ScenarioForm, node.plain(), (place,))
+    form = validated(document, ScenarioForm, node.plain(), (place,))
     faults: list[Fault] = []
     sent: list[Sent] = []
     before: int | None = None
