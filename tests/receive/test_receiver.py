@@ -18,9 +18,10 @@ from tests.runtime.support import Listener
 from worker.receive.application import Receiver, Rules
 from worker.receive.signatures import hubspot_uri
 from worker.receive.sources import SourceError, read_source
-from worker.receive.writer import Limits, Writer
+from worker.receive.writer import Away, Limits, Writer
 from worker.transports.base import EARLIEST, Record, TopicPartition, TopicSpec
 from worker.transports.embedded import EmbeddedTransport
+from worker.transports.errors import Fatal, Fenced, Retriable, TransportError
 
 NOW = 1_767_603_600_000
 SECRET = b"the secret"
@@ -268,6 +269,39 @@ def test_what_was_put_is_written_before_the_writer_ends(place: Place) -> None:
     assert all(parcel.done() and parcel.exception() is None for parcel in parcels)
     assert len(place.records()) == 2_500 and place.writer.orderly
     assert place.post("anybody").status_code == 503
+
+
+class Flaky:
+    """A log whose producers fail as told, one fault each, before it works again."""
+
+    def __init__(self, transport: EmbeddedTransport, faults: list[TransportError]) -> None:
+        self._transport, self.faults = transport, faults
+
+    def producer(self, transactional_id: str) -> Any:
+        if self.faults:
+            raise self.faults.pop(0)
+        return self._transport.producer(transactional_id)
+
+
+def test_a_log_that_comes_back_in_time_has_what_waited_for_it(place: Place) -> None:
+    flaky: Any = Flaky(place.transport, [Retriable("away"), Fenced("another"), Retriable("away")])
+    writer = Writer(flaky, "webhooks", 2, "flaky", place.listener.logger(), Limits(wait_seconds=30))
+    parcel = writer.put(BODY, ())
+    writer.start()
+    assert parcel.result(20) is None and writer.healthy and flaky.faults == []
+    writer.close()
+    assert [record.value for record in place.records()] == [BODY] and writer.orderly
+
+
+def test_a_log_that_can_never_be_written_ends_the_receiver_and_says_so(place: Place) -> None:
+    flaky: Any = Flaky(place.transport, [Fatal("no rights", "ask for them")])
+    ended = threading.Event()
+    writer = Writer(flaky, "webhooks", 2, "flaky", place.listener.logger(), failed=ended.set)
+    parcel = writer.put(BODY, ())
+    writer.start()
+    assert isinstance(parcel.exception(20), Away) and ended.wait(20)
+    assert isinstance(writer.failure, Fatal) and not writer.healthy
+    writer.close()
 
 
 def test_no_log_line_holds_a_payload_a_signature_or_a_secret(place: Place) -> None:
