@@ -147,7 +147,7 @@ class Receiver:
             wait = self._buckets[source.name].take(time.monotonic())
             if wait:
                 raise _Refuse(429, "too-many", f"more than {self._rules.rate:g} a second", wait)
-            answer = _challenge(source, body)
+            answer = _challenge(source, body)  # by the first secret: while it is changed, the new one stands first
             if answer is not None:
                 self._logger.info("challenge-answered", source=source.name)
                 return answer
