@@ -19,7 +19,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -28,10 +28,11 @@ from typing import Any, Self
 
 from kafka import KafkaAdminClient
 
+from tests.broker.kafka import Broker
 from worker.instants import format_instant
 from worker.transports import open_transport
-from worker.transports.base import EARLIEST, Admin, Record, Send, TopicPartition, TopicSpec
-from worker.transports.errors import Retriable
+from worker.transports.base import EARLIEST, Admin, Producer, Record, Send, TopicPartition, TopicSpec
+from worker.transports.errors import Retriable, TransportError
 from worker.transports.partitioner import partition_of
 
 PARTITIONS = 4
@@ -42,6 +43,7 @@ START_BEFORE_MS = 400 * DAY_MS  # so that every timer of the traffic is due, and
 SPAN_MS = 3 * DAY_MS  # of event time; within the horizon, so that no event is too late
 WAIT_SECONDS = 120.0
 POLL_MS = 200
+NO_EVENT = b"no event"
 COMPANY_CHANGED = "lifecycle.company.changed.v1"
 CALL_MS = 30_000
 
@@ -71,21 +73,21 @@ class Traffic:
         self.random = random.Random(f"traffic {seed}")
         self.events = events
         self.begin_ms = int(time.time() * 1000) - START_BEFORE_MS
-        self.sent: list[tuple[str, bytes]] = []  # key and value, in the order sent: what replay reads
-        self.bad = 0
+        self.made = 0
+        self.recent: deque[tuple[str, bytes]] = deque(maxlen=200)
 
     def next(self) -> tuple[bytes, bytes]:
         """Key and value of the next record."""
         pick = self.random.random
-        number = len(self.sent) + self.bad
+        number = self.made
+        self.made += 1
         if pick() < 0.01:
-            self.bad += 1
-            return f"contact-{number}".encode(), b"no event"
-        if pick() < 0.08 and self.sent:
-            key, value = self.random.choice(self.sent[-200:])
+            return f"contact-{number}".encode(), NO_EVENT
+        if pick() < 0.08 and self.recent:
+            key, value = self.random.choice(self.recent)
         else:
             key, value = self._event(number)
-        self.sent.append((key, value))
+        self.recent.append((key, value))
         return key.encode(), value
 
     def _event(self, number: int) -> tuple[str, bytes]:
@@ -160,7 +162,18 @@ class Place:
 class Chaos:
     """A group of workers on the broker at `address`, their traffic and their misfortunes, all by a seed."""
 
-    def __init__(self, address: str, folder: Path, seed: int, *, events: int, client: str = "kafka-python") -> None:
+    def __init__(
+        self,
+        address: str,
+        folder: Path,
+        seed: int,
+        *,
+        events: int,
+        client: str = "kafka-python",
+        broker: Broker | None = None,
+    ) -> None:
+        """With `broker`, it is that one that meets with misfortune, and not the workers."""
+        self.broker = broker
         self.random = random.Random(f"chaos {seed}")
         self.seed = seed
         self.traffic = Traffic(seed, events)
@@ -191,14 +204,15 @@ class Chaos:
         self.admin: Admin = transport.admin()
         self.stack.callback(self.admin.close)
         self.admin.create(TopicSpec(self.topics["in"], PARTITIONS))
-        self.producer = transport.producer(f"{self.group}-traffic")
-        self.stack.callback(self.producer.close)
+        self.producer: Producer | None = None
         for place in self.places:
             self.stack.callback(place.kill)
             place.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.producer is not None:
+            self.producer.close()
         self.stack.close()
 
     # ------------------------------------------------------------------------------------------------ what happens
@@ -232,13 +246,23 @@ class Chaos:
         """Some records in one transaction: so the input has markers too."""
         topic = self.topics["in"]
         records = [self.traffic.next() for _ in range(count)]
-        self.producer.begin()
-        self.producer.send([Send(topic, partition_of(key, PARTITIONS), key, value) for key, value in records])
-        self.producer.flush(CALL_MS)
-        self.producer.commit(CALL_MS)
+        try:
+            if self.producer is None:
+                self.producer = self.transport.producer(f"{self.group}-traffic")
+            self.producer.begin()
+            self.producer.send([Send(topic, partition_of(key, PARTITIONS), key, value) for key, value in records])
+            self.producer.flush(CALL_MS)
+            self.producer.commit(CALL_MS)
+        except TransportError:  # it came or it didn't: what the topic holds is what was sent
+            if self.producer is not None:
+                self.producer.close()
+                self.producer = None
 
     def _misfortune(self) -> None:
-        """One of the processes is killed, stopped, continued, wiped, ended or started."""
+        """One of the workers is killed, stopped, continued, wiped, ended or started; or the broker is."""
+        if self.broker is not None:
+            self._misfortune_of(self.broker)
+            return
         for place in self.places:
             place.look()
             if place.process is None and self.random.random() < 0.6:
@@ -265,6 +289,25 @@ class Chaos:
             status = place.end(WAIT_SECONDS)
             # Told to end before it could listen, it dies of the signal.
             assert status in (0, -signal.SIGTERM), f"{place.name} ended with {status}:\n{place.tail()}"
+
+    def _misfortune_of(self, broker: Broker) -> None:
+        """The broker hangs, is killed or ends, for longer than sessions and transactions last; then it is back."""
+        for place in self.places:
+            place.look()
+        deed = self.random.choice(("hang", "kill", "end"))
+        self.deeds[deed] += 1
+        if deed == "hang":
+            broker.pause()
+        elif deed == "kill":
+            broker.kill()
+        else:
+            broker.stop()
+        threading.Event().wait(self.random.uniform(1, 8))
+        if deed == "hang":
+            broker.resume()
+        else:
+            broker.start()
+        threading.Event().wait(3)  # enough for the workers to find their way back, or not quite
 
     def settle(self) -> None:
         """All processes run, and have folded all there is: nothing is written any more."""
@@ -346,6 +389,7 @@ class Chaos:
             assert revisions == list(range(1, len(revisions) + 1)), (
                 f"{contact}: lost, twice or out of order: {revisions}"
             )
+        self.taken = self.read(self.topics["in"])  # what the topic took; a contact's events in their order
         expected, contacts, companies = self.replay()
         self._check_contacts(by_contact)
         self._check_history(by_contact, expected, contacts)
@@ -382,7 +426,7 @@ class Chaos:
     def replay(self) -> tuple[dict[str, list[Body]], dict[str, Body], dict[str, Body]]:
         """The same events through the offline fold: events out by contact, then where contacts and companies stand."""
         events, out = self.folder / "events.jsonl", self.folder / "replayed"
-        events.write_bytes(b"".join(value + b"\n" for _, value in self.traffic.sent))
+        events.write_bytes(b"".join(each.value + b"\n" for each in self.taken if each.value not in (None, NO_EVENT)))
         command = [
             sys.executable,
             "-c",
@@ -413,7 +457,8 @@ class Chaos:
             tuple(value for name, value in record.headers if name.startswith("lifecycle-source")) for record in dead
         )
         assert set(places.values()) <= {1}, "a dead letter twice"
-        assert len(dead) == self.traffic.bad, f"{len(dead)} dead letters of {self.traffic.bad} bad records"
+        bad = sum(each.value == NO_EVENT for each in self.taken)
+        assert len(dead) == bad, f"{len(dead)} dead letters of {bad} bad records"
 
 
 def standing(bodies: list[Body]) -> list[Body]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.support import Bench, header, partition_of, stored
+from tests.runtime.support import GROUP, INPUT, Bench, header, partition_of, stored
 from worker.runtime import restore, session, transaction
 from worker.runtime.errors import Halt
 from worker.stores.errors import StoreFull
@@ -391,6 +391,35 @@ def refuse_once(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
         raise LookupError("not assigned")
 
     monkeypatch.setattr(SimulatedConsumer, call, refuse)
+
+
+def test_partitions_that_the_group_has_given_to_nobody_are_asked_for_by_one_worker() -> None:
+    bench = Bench(partitions=4, assignment_interval_ms=1_000)
+    first = bench.worker
+    bench.store = MemoryStore()
+    second = bench.start(instance_id="two")
+    for _ in range(30):
+        first.step()
+        bench.turn()
+    # The former owner died after it was told to give partitions up, and before it had done so.
+    group = bench.cluster.groups[GROUP]._group
+    gone = {TopicPartition(INPUT, 2), TopicPartition(INPUT, 3)}
+    for member in group.members.values():
+        member.assigned -= gone
+    for session in (first._session, second._session):
+        assert session is not None
+        consumer = session._consumer
+        assert isinstance(consumer, SimulatedConsumer)
+        consumer._member.held -= gone
+    for _ in range(30):
+        first.step()
+        bench.turn()
+    assert first.live() | second.live() == {0, 1}
+    for _ in range(60):
+        first.step()
+        bench.turn(each_ms=100)
+    assert first.live() | second.live() == {0, 1, 2, 3}
+    assert len(bench.listener.of("partitions-forsaken")) == 1
 
 
 def test_a_full_disk_ends_the_worker_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -749,6 +749,15 @@ class TransportConformance:
         self.settle(world, {first: 4})
         world.administrator.remove_member(group, "two")
 
+    def test_what_the_members_of_a_group_have_been_given_can_be_asked(self, world: World) -> None:
+        topic, group = world.topic(4), world.name("group")
+        assert world.administrator.assigned(group) is None
+        first = self.alone(world, group, topic, 4)
+        assert world.administrator.assigned(group) == first.assignment()
+        second = world.consumer(group, topic)
+        self.settle(world, {first: 2, second: 2})
+        assert world.administrator.assigned(group) == first.assignment() | second.assignment()
+
     def test_a_second_worker_of_the_same_instance_fences_the_first(self, world: World) -> None:
         topic, target = world.topic(), world.topic()
         partition = TopicPartition(topic, 0)

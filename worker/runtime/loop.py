@@ -26,7 +26,7 @@ from worker.runtime.folding import Folder
 from worker.runtime.logs import Shadow
 from worker.runtime.metrics import Metrics
 from worker.runtime.restore import Progress, Restorer
-from worker.runtime.session import BatchLimit, Parts, Session
+from worker.runtime.session import BatchLimit, Forsaken, Parts, Session
 from worker.runtime.settings import Settings
 from worker.runtime.topics import prepare
 from worker.runtime.upkeep import Upkeep
@@ -117,6 +117,9 @@ class Worker:
         except Retriable as error:
             self._wait(error)
             return False
+        except Forsaken as error:
+            self._leave_and_return(error)
+            return True
         except OffsetOutOfRange as error:
             self._look_again(error)
             return False
@@ -242,6 +245,17 @@ class Worker:
             self._session.doubt()
             self._calm_after = self._session.committed
         self._back_off("fenced", error)
+
+    def _leave_and_return(self, error: Forsaken) -> None:
+        """Who leaves makes the group assign everything anew; the place is asked for again in the next turn."""
+        self._log.warning("partitions-forsaken", partitions=sorted(error.partitions))
+        session, self._session = self._session, None
+        assert session is not None
+        try:
+            session.close(leave=True)
+        except TransportError as closing:  # its session in the group ends by itself then
+            self._log.warning("leave-failed", error=str(closing))
+        self._calm_after = 0
 
     def _look_again(self, error: OffsetOutOfRange) -> None:
         """What was to be read next is gone.

@@ -43,6 +43,14 @@ RESTORE_WAIT_SECONDS_MAX: Final = 3.0
 MESSAGES_SHARE: Final = 2  # of a batch, one in so many records may come from the internal topic while both have some
 
 
+class Forsaken(Exception):
+    """Partitions belong to nobody, and only another rebalance can change that: this member is to leave and return."""
+
+    def __init__(self, partitions: frozenset[int]) -> None:
+        super().__init__(f"partitions {sorted(partitions)} were given to nobody")
+        self.partitions = partitions
+
+
 class BatchLimit:
     """How many records a batch may have: fewer after one that was too much, more again after those that were not."""
 
@@ -421,6 +429,9 @@ class Session:
         upkeep.probe(live)
         upkeep.mark(live)
         upkeep.purge(live)
+        forsaken = upkeep.forsaken(self._parts.topics, self.held)
+        if forsaken:
+            raise Forsaken(forsaken)
         stale = upkeep.stale(live)
         if stale:
             self._commit(self._assembly(), {held.input: held.next for held in stale}, group)

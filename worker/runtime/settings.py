@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     scrub_interval_ms: Milliseconds = Field(
         default=86_400_000, description="between rewritings of the store, which leave no bytes of what was erased"
     )
+    assignment_interval_ms: Milliseconds = Field(
+        default=30_000, description="between two looks for partitions that nobody was given"
+    )
     refresh_interval_ms: Milliseconds = Field(default=3_600_000, description="an idle partition's offset is kept alive")
     fenced_max: Count = Field(default=10, description="fencings within a minute that end the worker")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -11,10 +11,12 @@ from worker.runtime.clock import Clock
 from worker.runtime.metrics import Metrics
 from worker.runtime.partition import Held
 from worker.runtime.settings import Settings
+from worker.runtime.topics import Topics
 from worker.stores.base import Store
 from worker.transports.base import Admin, TopicPartition
 from worker.transports.errors import Retriable, TransportError
 
+NOTHING: Final[frozenset[int]] = frozenset()
 PURGES_MAX: Final = 1_000  # partitions purged in one request
 
 
@@ -40,6 +42,8 @@ class Upkeep:
         self._probed: float | None = None
         self._purged = now
         self._marked = now
+        self._looked = now
+        self._unassigned = NOTHING
         self._may_purge = True
 
     def probe(self, live: Sequence[Held]) -> None:
@@ -106,6 +110,26 @@ class Upkeep:
             for held in due[:PURGES_MAX]:
                 self._metrics.purged += held.internal_next - held.purged
                 held.purged = held.internal_next
+
+    def forsaken(self, topics: Topics, held: Container[int]) -> frozenset[int]:
+        """Partitions that the settled group has given to nobody, where it is on this worker to do something about it.
+
+        In a cooperative rebalance what moves is given only once its former owner has joined once more. Where that one,
+        a static member, died in between and came back, the group takes it for the same as before and waits for ever.
+        Partitions seen so in two looks running are meant; it is on the owner of the first of the others.
+        """
+        now = self._clock.monotonic()
+        if now - self._looked < self._settings.assignment_interval_ms / 1000:
+            return NOTHING
+        self._looked = now
+        assigned = self._admin.assigned(self._settings.group)
+        before, self._unassigned = self._unassigned, NOTHING
+        if assigned is None:
+            return NOTHING
+        numbers = {place.partition for place in assigned if place.topic == topics.input}
+        self._unassigned = frozenset(range(topics.partitions)) - numbers
+        on_us = not numbers or min(numbers) in held
+        return self._unassigned & before if on_us else NOTHING
 
     def stale(self, live: Sequence[Held]) -> list[Held]:
         """Partitions whose committed offsets have to be written again, or the broker forgets them.

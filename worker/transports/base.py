@@ -186,6 +186,9 @@ class Admin(Protocol):
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         """Nothing below these offsets is readable afterwards."""
 
+    def assigned(self, group: str) -> frozenset[TopicPartition] | None:
+        """All that the group's members have been given; None while it rebalances, and where it has no members."""
+
     def remove_member(self, group: str, instance_id: str) -> None:
         """The static member's partitions go to the others at once; nothing happens where it is not in the group."""
 

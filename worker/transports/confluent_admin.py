@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaException
+from confluent_kafka import ConsumerGroupState, IsolationLevel, KafkaException
 from confluent_kafka import TopicPartition as TheirPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AdminClient,
@@ -93,14 +93,29 @@ class ConfluentAdmin:
 
     def clients(self, group: str) -> set[str]:
         """The client ids of the group's members; none where there is no such group."""
+        described = self._described(group)
+        return set() if described is None else {member.client_id for member in described.members}
+
+    def assigned(self, group: str) -> frozenset[TopicPartition] | None:
+        described = self._described(group)
+        if described is None or described.state != ConsumerGroupState.STABLE:
+            return None
+        return frozenset(
+            TopicPartition(each.topic, each.partition)
+            for member in described.members
+            for each in member.assignment.topic_partitions
+        )
+
+    def _described(self, group: str) -> Any:
+        """The group as the library has it, None where there is none."""
         doing = f"describing {group!r}"
         try:
             [described] = self._ask(doing, lambda: self._answers(self._client.describe_consumer_groups([group])))
         except Fatal as error:
             if code_of(error) == "GROUP_ID_NOT_FOUND":
-                return set()
+                return None
             raise
-        return {member.client_id for member in described.members}
+        return described
 
     def close(self) -> None:
         """Nothing to end: the client goes with its last reference."""

@@ -94,6 +94,12 @@ class Group(msgspec.Struct):
                 f"group {self.name}: offsets of generation {metadata.generation}, the group is at {self.generation}"
             )
 
+    def given(self) -> Partitions | None:
+        """What the members have by the current generation; None where that isn't settled, or there are none."""
+        if self.rebalancing or not self.members:
+            return None
+        return frozenset().union(*(member.assigned for member in self.members.values()))
+
     def taken(self, instance: str | None) -> bool:
         """Somebody has this static place."""
         return instance is not None and self._of_instance(instance) is not None

@@ -108,13 +108,27 @@ class KafkaPythonAdmin:
 
     def clients(self, group: str) -> set[str]:
         """The client ids of the group's members; none where there is no such group."""
+        return {member["client_id"] for each in self._described(group) for member in each["members"]}
+
+    def assigned(self, group: str) -> frozenset[TopicPartition] | None:
+        found: set[TopicPartition] = set()
+        for each in self._described(group):
+            if each["group_state"] != "Stable":
+                return None
+            for member in each["members"]:
+                for topic in (member["member_assignment"] or {}).get("assigned_partitions", ()):
+                    found |= {TopicPartition(topic["topic"], number) for number in topic["partitions"]}
+            return frozenset(found)
+        return None
+
+    def _described(self, group: str) -> list[Any]:
+        """The group as the library has it, in a list that is empty where there is none."""
         try:
-            described = self._ask(f"describing {group!r}", lambda: self._client.describe_groups([group]))
+            return list(self._ask(f"describing {group!r}", lambda: self._client.describe_groups([group])).values())
         except Fatal as error:
             if isinstance(error.__cause__, GroupIdNotFoundError):
-                return set()
+                return []
             raise
-        return {member["client_id"] for each in described.values() for member in each["members"]}
 
     def close(self) -> None:
         if not self._closed:

@@ -182,6 +182,13 @@ class Place:
         return {name: len(topic.ids) for name, topic in found.items() if topic is not None}
 
 
+def given(log: Log, name: str) -> Partitions | None:
+    """What the group's members have; None where that isn't settled, or there are none."""
+    with log.file.read() as connection:
+        group, _ = load(connection, name)
+    return group.given()
+
+
 def remove_instance(log: Log, name: str, instance: str) -> None:
     """The static member's partitions go to the others; nothing happens where it is not in the group."""
     with log.file.read() as connection:

@@ -11,7 +11,7 @@ from worker.transports.embedded.cleaning import clean
 from worker.transports.embedded.consumers import EmbeddedConsumer, EmbeddedReader
 from worker.transports.embedded.file import LogFile
 from worker.transports.embedded.log import Log
-from worker.transports.embedded.members import Place, remove_instance
+from worker.transports.embedded.members import Place, given, remove_instance
 from worker.transports.embedded.producer import EmbeddedProducer
 
 SESSION_MS = 10_000
@@ -84,6 +84,9 @@ class EmbeddedAdmin:
 
     def delete_records(self, before: Mapping[TopicPartition, int]) -> None:
         self._log.purge(before)
+
+    def assigned(self, group: str) -> frozenset[TopicPartition] | None:
+        return given(self._log, group)
 
     def remove_member(self, group: str, instance_id: str) -> None:
         remove_instance(self._log, group, instance_id)

@@ -248,6 +248,10 @@ class SimulatedAdmin:
             self._cluster.partition(partition).purge(offset)
         self._cluster.leave(self._process, "delete_records", after)
 
+    def assigned(self, group: str) -> frozenset[TopicPartition] | None:
+        self._ask("assigned")
+        return self._cluster.group(group).given()
+
     def remove_member(self, group: str, instance_id: str) -> None:
         after = self._cluster.enter(self._process, "remove_member", REQUEST_MS)
         self._cluster.group(group).remove_instance(instance_id)

@@ -37,6 +37,9 @@ class SimulatedGroup:
     def check(self, metadata: GroupMetadata) -> None:
         self._group.check(metadata)
 
+    def given(self) -> frozenset[TopicPartition] | None:
+        return self._group.given()
+
     def remove(self, member_id: str) -> None:
         self._group.remove(member_id, self._counts)
 
