@@ -345,3 +345,25 @@ def test_a_file_without_published_events_is_refused() -> None:
 
 def _event(name: str, kind: str, subject: str, hours: float, **data: Any) -> dict[str, Any]:
     return {"specversion": "1.0", "id": name, "source": "/s", "type": kind, "subject": subject, "time": at(hours), "data": data}  # fmt: skip  # noqa: E501
+
+
+def test_the_history_of_the_documentation_comes_to_what_it_says() -> None:
+    found = report(
+        [
+            changed("ada", None, "lead", 0),
+            changed("ada", "lead", "mql", 10, 0),
+            changed("ada", "mql", "customer", 40, 10),
+            changed("bob", None, "lead", 0),
+            changed("bob", "lead", "mql", 20, 0),
+            changed("bob", "mql", "lead", 30, 20, reason="price", visit=2),
+            changed("cem", None, "lead", 50),
+        ]
+    )
+    lead, pair, mql = found.stages[0], found.conversions[0], found.outcomes[1]
+    assert (lead["entries"], lead["contacts"], lead["current"], lead["stalled"]) == (4, 3, 2, 2)
+    assert (lead["median_seconds"], lead["p90_seconds"]) == (20 * 3600, None)
+    assert (pair["converted"], pair["entered"], pair["now_at_or_above_to"]) == (2, 3, 1)
+    assert (mql["accepted"], mql["rejected"], found.returned[0]["reason"]) == (1, 1, "price")
+    assert [(row["from_stage"], row["to_stage"]) for row in found.skips] == [("mql", "customer")]
+    assert (found.velocity["arrived"], found.velocity["under_way"]) == (1, 2)
+    assert found.velocity["median_seconds_of_arrived"] == 40 * 3600
