@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from worker.fold.outcome import Event, Refusal
 from worker.fold.state import Kept
@@ -46,7 +46,11 @@ class refuse:
         )
 
 
-def accept_fields(plan: Plan, event: Event) -> tuple[dict[str, Any], dict[str, Any] | None] | Refusal | None:
+Useful: TypeAlias = tuple[dict[str, Any], dict[str, Any] | None] | Refusal | None
+"""What is kept of an event (data, traits), why it is refused, or None where the definition can do nothing with it."""
+
+
+def accept_fields(plan: Plan, event: Event) -> Useful:
     """The data and traits of the event that the definition can use; None where it can do nothing with it."""
     kind, given = event.type, event.data
     fields = plan.fields.get(kind)

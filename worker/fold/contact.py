@@ -12,7 +12,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from worker.fold import step, tell
-from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
 from worker.fold.messages import Member
 from worker.fold.outcome import Event, Outcome, Output, Refusal
 from worker.fold.state import (
@@ -67,7 +67,10 @@ class Contact:
         """Accept the event, or say why not. What repeats or can't matter is passed over without a word."""
         if event.time > self.now + AHEAD_MS:
             return refuse.ahead(event, self.now)
-        given = accept_fields(self.plan, event)
+        return self.take_in(event, accept_fields(self.plan, event))
+
+    def take_in(self, event: Event, given: Useful) -> Refusal | None:
+        """`arrive`, for an event that is not ahead of the clock and of which is known what the definition can use."""
         if isinstance(given, Refusal):
             return given
         if given is None:

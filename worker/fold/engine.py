@@ -9,7 +9,7 @@ import msgspec
 
 from worker.company.rollup import apply_company, apply_member
 from worker.fold import messages, step
-from worker.fold.accept import AHEAD_MS, accept_fields
+from worker.fold.accept import AHEAD_MS, Useful, accept_fields
 from worker.fold.identity import IDENTITY_TYPES, Person
 from worker.fold.messages import Keys
 from worker.fold.outcome import Event, Outcome, Refusal
@@ -62,32 +62,44 @@ class Engine:
                 return apply_member(self.keys, state, arrivals)
             case b"o:":
                 return apply_company(self.plan, self.keys, state, arrivals, now)
-        if state is not None and self._idle(state, arrivals, now):
+        first = self._first_useful(state, arrivals, now) if state is not None else (0, None)
+        if first is None:
             return Outcome()
         person = Person(self, key, self.entry(state), now)
+        useful, given = first
         for place, arrival in enumerate(arrivals):
-            refusal = person.event(arrival) if isinstance(arrival, Event) else self._told(person, arrival)
+            if not isinstance(arrival, Event):
+                refusal = self._told(person, arrival)
+            elif place == useful and given is not None:
+                refusal = person.useful(arrival, given)
+            else:
+                refusal = person.event(arrival)
             if refusal is not None:
                 person.outcome.refused.append((place, refusal))
         return person.settle()
 
-    def _idle(self, state: bytes, arrivals: Sequence[Event | bytes], now: int) -> bool:
-        """Whether none of the arrivals can do anything: most traffic is of that kind, and is passed over unread."""
+    def _first_useful(self, state: bytes, arrivals: Sequence[Event | bytes], now: int) -> tuple[int, Useful] | None:
+        """The place of the first arrival that may do something, with what is kept of it where that was found out.
+
+        None where none can: most traffic is of that kind, and is passed over without reading the contact's record.
+        """
         earliest, latest = now, 0
-        for arrival in arrivals:
+        for place, arrival in enumerate(arrivals):
             if not isinstance(arrival, Event) or arrival.time > now + AHEAD_MS or arrival.type in IDENTITY_TYPES:
-                return False
-            if accept_fields(self.plan, arrival) is not None:
-                return False
+                return place, None
+            given = accept_fields(self.plan, arrival)
+            if given is not None:
+                return place, given
             earliest, latest = min(earliest, arrival.time), max(latest, arrival.time)
         try:
             head = decode_head(state)
         except msgspec.ValidationError:  # an id that went elsewhere, or was erased
-            return False
+            return 0, None
         forget = self.plan.forget
         if forget is not None and head.state.stage == forget[0] and latest > head.state.created + forget[1]:
-            return False  # it may have been forgotten meanwhile
-        return bool(head.fingerprint == self.fingerprint and earliest >= head.state.created)
+            return 0, None  # it may have been forgotten meanwhile
+        idle = head.fingerprint == self.fingerprint and earliest >= head.state.created
+        return None if idle else (0, None)
 
     def entry(self, state: bytes | None) -> Entry | None:
         """What stands under a contact's key, under this definition."""

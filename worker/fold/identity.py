@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from worker.fold import tell
-from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
 from worker.fold.contact import Contact
 from worker.fold.join import join
 from worker.fold.messages import (
@@ -67,6 +67,11 @@ class Person:
         return contact
 
     # Events.
+
+    def useful(self, event: Event, given: Useful) -> Refusal | None:
+        """`event`, for one that says nothing of identity and of which is known what the definition can use."""
+        self.name = event.subject
+        return self.event(event) if isinstance(self.holder, Forward) else self.contact().take_in(event, given)
 
     def event(self, event: Event) -> Refusal | None:
         """An engagement event addressed to this id."""
