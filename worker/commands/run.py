@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 FIRST: Final = (
     "lifecycle", "broker", "input_topic", "output_topic", "dead_letter_topic", "contacts_topic", "group", "state_dir",
-    "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition", "require_signed", "leave",
+    "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition",
+    "require_signed", "leave",
 )  # fmt: skip
 """In the order of the help; all other settings follow."""
 
