@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import sys
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -367,3 +368,9 @@ def test_the_history_of_the_documentation_comes_to_what_it_says() -> None:
     assert [(row["from_stage"], row["to_stage"]) for row in found.skips] == [("mql", "customer")]
     assert (found.velocity["arrived"], found.velocity["under_way"]) == (1, 2)
     assert found.velocity["median_seconds_of_arrived"] == 40 * 3600
+
+
+def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(ReportError, match=r"^a report needs duckdb: pip install 'lifecycle-worker\[report\]'$"):
+        Tables(STAGES, OWNERS, tmp_path)
