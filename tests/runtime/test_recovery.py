@@ -406,9 +406,9 @@ def test_partitions_that_the_group_has_given_to_nobody_are_asked_for_by_one_work
     gone = {TopicPartition(INPUT, 2), TopicPartition(INPUT, 3)}
     for member in group.members.values():
         member.assigned -= gone
-    for session in (first._session, second._session):
-        assert session is not None
-        consumer = session._consumer
+    for joined in (first._session, second._session):
+        assert joined is not None
+        consumer = joined._consumer
         assert isinstance(consumer, SimulatedConsumer)
         consumer._member.held -= gone
     for _ in range(30):
