@@ -97,6 +97,16 @@ def test_a_chain_of_merges_passes_events_on_to_its_end() -> None:
     assert set(world.currents) == {"a"}
 
 
+def test_a_forwarding_record_of_an_old_log_lasts_its_time_from_when_it_was_read() -> None:
+    read = START + 1_000 * DAY
+    world = World(plan_of("10ex"))
+    world.send([event(0, PAGE, "1", "a"), event(0, PAGE, "2", "b"), merge(HOUR, "a", "b", "m")], now=read)
+    world.advance(read + 399 * DAY).send([event(2 * HOUR, "form.submitted", "3", "b")], now=read + 399 * DAY)
+    assert world.stages("a") == ["prospect", "lead"]
+    world.advance(read + 799 * DAY)
+    assert world.engine.keys.contact("b") not in world.states
+
+
 def test_a_repeated_merge_is_nothing() -> None:
     world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "b"), merge(HOUR, "a", "b", "m")])
     published = list(world.published)

@@ -132,7 +132,7 @@ class Person:
                 return None
             forward.events.append(kept)
             del forward.events[:-FORWARD_KEPT]
-        forward.used = max(forward.used, kept.time)
+        forward.used = max(forward.used, kept.time, self.now)
         self._send(owner, Forwarded(owner, kept, [*passed, forward.name]))
         if kept.type == "contact.erased":
             self.holder = Erased(kept.time, forward.sequence, forward.revision)
@@ -228,7 +228,7 @@ class Person:
         revision = record.revision if record is not None else contact.revision
         made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
         kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
-        self.holder = Forward(self.name, [made], kept, claim.time, sequence, revision)
+        self.holder = Forward(self.name, [made], kept, max(claim.time, self.now), sequence, revision)
         outcome.changed = True
         for to, time, source, identity, kind in deferred:
             self.claim(Claim(self.name, to, time, source, identity, kind))

@@ -114,8 +114,8 @@ class Record(msgspec.Struct, array_like=True, tag="record"):
 class Forward(msgspec.Struct, array_like=True, tag="forward"):
     """An id that is another contact now. `claims`: `[time, source, id, to, kind]`, in order; one, unless anonymous.
 
-    An anonymous id keeps its events, for a later claim may turn out to own some of them. `used` is when an event
-    last came for it.
+    An anonymous id keeps its events, for a later claim may turn out to own some of them. `used` is the wall clock
+    at which an event last came for it: of an old log too it lasts its time.
     """
 
     name: str
