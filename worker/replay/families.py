@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any, Final
 
 import msgspec
@@ -36,6 +36,10 @@ class Families:
 
     def __contains__(self, contact: str) -> bool:
         return contact in self._above
+
+    def all(self) -> Set[str]:
+        """Every contact that is tied to another, or may be."""
+        return self._above.keys()
 
     def join(self, one: str, other: str) -> None:
         above = self._above

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import io
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Final, cast
+from typing import IO, Final
 
 import zstandard
 
@@ -15,6 +14,7 @@ from worker.events import MAX_VALUE_BYTES
 from worker.replay.records import Format, ReplayError, Source, Span
 
 BLOCK_BYTES: Final = 1 << 19  # with the rest of a line before it, less than one event may have
+PACKED_BYTES: Final = 1 << 16  # of a compressed file at a time: what comes of them is bounded, too
 LINE_BYTES_MAX: Final = 4 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
 MARK: Final = b"\xef\xbb\xbf"  # a byte order mark, which some editors put first
 
@@ -99,38 +99,41 @@ def _parts(carry: bytes, block: bytes) -> list[bytes]:
 
 
 def _whole(file: IO[bytes], form: Format, progress: Progress | None) -> Iterator[list[bytes]]:
-    counted = _Counted(file, progress)
-    opened: IO[bytes]
-    if form == "gzip":
-        opened = cast(IO[bytes], gzip.GzipFile(fileobj=counted))
-    else:
-        reader = zstandard.ZstdDecompressor().stream_reader(cast(IO[bytes], counted), read_across_frames=True)
-        opened = cast(IO[bytes], reader)
     carry, first = b"", True
-    with opened:
-        while block := opened.read(BLOCK_BYTES):
-            if first:
-                block, first = block.removeprefix(MARK), False
-            lines = _parts(carry, block)
-            carry = lines.pop()
-            yield lines
+    for block in _gunzipped(file, progress) if form == "gzip" else _unpacked(file, progress):
+        if first:
+            block, first = block.removeprefix(MARK), False
+        lines = _parts(carry, block)
+        carry = lines.pop()
+        yield lines
     if carry:
         yield [carry]
 
 
-class _Counted(io.RawIOBase):
-    """A file that tells how much of it has been read."""
+def _gunzipped(file: IO[bytes], progress: Progress | None) -> Iterator[bytes]:
+    before = 0
+    with gzip.GzipFile(fileobj=file) as opened:
+        while block := opened.read(BLOCK_BYTES):
+            if progress is not None:
+                before, done = file.tell(), file.tell() - before
+                progress(done)
+            yield block
 
-    def __init__(self, file: IO[bytes], progress: Progress | None) -> None:
-        self.file = file
-        self.progress = progress
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed's Buffer can't be sliced
-        data = self.file.read(len(buffer))
-        buffer[: len(data)] = data
-        if self.progress is not None:
-            self.progress(len(data))
-        return len(data)
+def _unpacked(file: IO[bytes], progress: Progress | None) -> Iterator[bytes]:
+    """Frame after frame. The library's own reader takes a file that was cut off for one that ends there."""
+    unpacker = zstandard.ZstdDecompressor().decompressobj()
+    begun = False
+    while packed := file.read(PACKED_BYTES):
+        if progress is not None:
+            progress(len(packed))
+        while packed:
+            if unpacker.eof:
+                unpacker, begun = zstandard.ZstdDecompressor().decompressobj(), False
+            block = unpacker.decompress(packed)
+            begun = True
+            packed = unpacker.unused_data if unpacker.eof else b""
+            if block:
+                yield block
+    if begun and not unpacker.eof:
+        raise EOFError("the file was cut off")

@@ -226,6 +226,7 @@ class Part:
 
     def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
         """One contact's history, in one batch."""
+        first = arrivals[0]
         if self.terms.by_time:
             arrivals = _by_time(arrivals)
         outcome, plan = Outcome(), self.engine.plan
@@ -243,7 +244,7 @@ class Part:
         for place, refusal in refused:
             self._refuse(arrivals[place], refusal, arrivals[place + 2])
         outputs = person.conclude(clock)
-        first, record, totals = arrivals[0], person.record, self.totals
+        record, totals = person.record, self.totals
         if outcome.messages:
             self._tell(first, outcome.messages)
         totals.duplicates += outcome.duplicates
@@ -302,11 +303,19 @@ class Part:
         }
 
     def _runs(self, arrivals: list[Any]) -> Iterator[tuple[int, int]]:
-        """Where each run of one contact's events begins and ends; as published, each event is one."""
+        """Where each run of one contact's events begins and ends; as published, each event is one.
+
+        What says who is whom ends its run: its answer is there before the next event, as it nearly always is in life.
+        """
         start = 0
         for at in range(WIDTH, len(arrivals) + 1, WIDTH):
-            ended = at == len(arrivals) or arrivals[at + 1].subject != arrivals[start + 1].subject
-            if ended or self.terms.as_published:
+            before: Event = arrivals[at - WIDTH + 1]
+            if (
+                at == len(arrivals)
+                or arrivals[at + 1].subject != before.subject
+                or before.type in IDENTITY_TYPES
+                or self.terms.as_published
+            ):
                 yield start, at
                 start = at
 

@@ -1,0 +1,52 @@
+"""Tasks over processes: results in order, errors as they are, and one clear line where a process is gone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from worker.replay import ReplayError
+from worker.replay.pool import Pool
+
+Report = Callable[[int], None]
+
+
+def setting(factor: int) -> int:
+    return factor
+
+
+def times(factor: int, report: Report, number: int) -> int:
+    report(number)
+    return factor * number
+
+
+def failing(factor: int, report: Report, number: int) -> int:
+    if number == 2:
+        raise ReplayError("two is too many")
+    return number
+
+
+def dying(factor: int, report: Report, number: int) -> int:
+    os._exit(9)
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_results_come_in_the_order_of_the_calls_and_work_is_told(processes: int) -> None:
+    told: list[int] = []
+    with Pool(processes, told.append, setting, 10) as pool:
+        assert pool.run(times, [(number,) for number in range(20)]) == [10 * number for number in range(20)]
+        assert pool.run(times, []) == []
+    assert sum(told) == sum(range(20))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_in_a_task_is_raised(processes: int) -> None:
+    with Pool(processes, None, setting, 1) as pool, pytest.raises(ReplayError, match="two is too many"):
+        pool.run(failing, [(number,) for number in range(5)])
+
+
+def test_a_process_that_is_gone_is_one_clear_line() -> None:
+    with Pool(2, None, setting, 1) as pool, pytest.raises(ReplayError, match="try fewer --processes"):
+        pool.run(dying, [(1,), (2,)])

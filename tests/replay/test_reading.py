@@ -1,0 +1,254 @@
+"""Lines from files of every kind: each once, with its number, whatever the file is cut into."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.replay.support import DAY, START, event, job
+from worker.events import decode, decode_lines
+from worker.instants import format_instant
+from worker.replay import ReplayError, Source, replay
+from worker.replay import lines as lines_module
+from worker.replay.families import Families, ties
+from worker.replay.inputs import open_inputs
+from worker.replay.lines import LINE_BYTES_MAX, format_of, read_lines
+from worker.replay.records import Span
+from worker.replay.spread import spans
+
+LINES = st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=30)
+
+
+def whole(path: Path) -> list[bytes]:
+    source = Source(path, path.name, format_of(path))
+    return [line for block in read_lines(source, Span(0, 0, path.stat().st_size)) for line in block]
+
+
+@given(lines=LINES, ended=st.booleans(), cuts=st.lists(st.integers(0, 400), max_size=6))
+def test_spans_share_out_every_line_once_in_order(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], ended: bool, cuts: list[int]
+) -> None:
+    text = b"\n".join(lines) + (b"\n" if ended and lines else b"")
+    path = tmp_path_factory.mktemp("lines") / "file"
+    path.write_bytes(b"{" + text)  # so that no file begins as a compressed one does
+    size = path.stat().st_size
+    places = [0, *sorted({cut for cut in cuts if 0 < cut < size}), size]
+    source = Source(path, "file")
+    found = [
+        line
+        for start, end in zip(places, places[1:], strict=False)
+        for block in read_lines(source, Span(0, start, end))
+        for line in block
+    ]
+    expected = (b"{" + text).split(b"\n")
+    assert found == (expected[:-1] if expected[-1] == b"" else expected)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress, bytes])
+def test_a_file_is_known_by_its_content_not_its_name(tmp_path: Path, pack: Any) -> None:
+    path = tmp_path / "events.txt"
+    path.write_bytes(pack(b"one\ntwo\n\nfour"))
+    assert whole(path) == [b"one", b"two", b"", b"four"]
+
+
+def test_compressed_files_of_several_members_are_read_to_their_end(tmp_path: Path) -> None:
+    pack = zstandard.ZstdCompressor().compress
+    for name, data in (
+        ("a.gz", gzip.compress(b"one\n") + gzip.compress(b"two\n")),
+        ("a.zst", pack(b"one\n") + pack(b"two\n")),
+    ):
+        (tmp_path / name).write_bytes(data)
+        assert whole(tmp_path / name) == [b"one", b"two"]
+
+
+def test_a_compressed_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"one\ntwo\n" * 1000)[:-20])
+    (tmp_path / "cut.zst").write_bytes(zstandard.ZstdCompressor().compress(bytes(range(256)) * 99)[:-20])
+    for name in ("cut.gz", "cut.zst"):
+        with pytest.raises(ReplayError, match=rf"{name}: can't be read to its end"):
+            whole(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_carriage_returns_are_no_part_of_an_event(tmp_path: Path) -> None:
+    path = tmp_path / "windows.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + event(0, "form.submitted") + b"\r\n" + event(DAY, "email.opened") + b"\r\n")
+    summary = replay(job([Source(path, path.name)]), None)
+    assert (summary.totals.contacts, summary.totals.dead_letters, summary.totals.stage_changes) == (1, 0, 2)
+
+
+def test_a_line_without_an_end_takes_bounded_memory_and_is_a_dead_letter(tmp_path: Path) -> None:
+    path = tmp_path / "one-line"
+    path.write_bytes(b"x" * (3 * LINE_BYTES_MAX) + b"\n" + event(0, "form.submitted") + b"\n")
+    found = whole(path)
+    assert len(found) == 2
+    assert len(found[0]) <= LINE_BYTES_MAX + lines_module.BLOCK_BYTES
+    summary = replay(job([Source(path, path.name)]), tmp_path / "out")
+    assert dict(summary.totals.reasons) == {"too-large": 1}
+    row = json.loads((tmp_path / "out" / "dead-letters.jsonl").read_bytes())
+    assert (row["record"], len(row["digest"])) == (None, 64)
+
+
+EVENTS = st.sampled_from(
+    [
+        event(0, "form.submitted", kind="demo"),
+        event(0, "form.submitted", kind=None),
+        event(0, "deal.won", amount="much"),
+        event(0, "deal.won", amount=2**60),
+        event(0, "page.viewed", url="ä\\"),
+        event(0, "page.viewed", id="x" * 300),
+        event(0, "page.viewed", traits={"email": None, "icp_fit": True}),
+        event(0, "contact.merged", "a", **{"from": "a"}),
+        event(0, "form.submitted", "ü" * 200),
+        b'{"specversion":"1.0"}',
+        b'{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"c","time":"1999-01-01T00:00:00Z"}',
+        b'{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"c","time":"never"}',
+        b'{"specversion":"1.0","id":"1","source":"s","type":"t","subject":"c","time":"2026-01-01T00:00:00Z","data_base64":"e30="}',
+        b"{}",
+        b"[]",
+        b"{}{}",
+        b'{"a":',
+        b"}",
+        b"",
+        b" ",
+        b"{\xff}",
+    ]
+)
+
+
+@given(lines=st.lists(EVENTS, min_size=1, max_size=8), ending=st.sampled_from([b"\n", b"\r\n"]))
+def test_a_block_is_decoded_as_its_lines_are(lines: list[bytes], ending: bytes) -> None:
+    block = ending.join(lines) + ending
+    decoded = decode_lines(block)
+    assert decoded is None or decoded == [decode(None, line) for line in lines]
+
+
+@given(
+    lines=st.lists(EVENTS.filter(lambda line: line.startswith(b'{"specversion":"1.0","id"')), min_size=1, max_size=8)
+)
+def test_a_block_of_whole_envelopes_needs_no_second_look(lines: list[bytes]) -> None:
+    plain = [line for line in lines if b"data_base64" not in line and b"\xc3" not in line and b"xxx" not in line]
+    assert not plain or decode_lines(b"\n".join(plain) + b"\n") is not None
+
+
+def test_ties_are_found_in_events_and_nowhere_else() -> None:
+    lines = [
+        event(0, "contact.merged", "a", **{"from": "b"}),
+        event(0, "contact.identified", "c", anonymous_id="d"),
+        event(0, "contact.erased", "e"),
+        event(0, "contact.imported", "f"),
+        event(0, "page.viewed", "g", url="contact.merged"),
+        b"contact.merged",
+        b'{"type":"contact.merged"}',
+    ]
+    assert list(ties([lines])) == [("a", "b"), ("c", "d"), ("e", "e")]
+
+
+@given(ties=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20))
+def test_families_are_what_ties_reach(ties: list[tuple[int, int]]) -> None:
+    families = Families((str(one), str(other)) for one, other in ties)
+    reached = {number: {number} for number in range(13)}
+    for _ in range(13):
+        for one, other in ties:
+            reached[one] = reached[other] = reached[one] | reached[other]
+            for member in reached[one]:
+                reached[member] = reached[one]
+    for one in range(13):
+        for other in range(13):
+            assert (families.head(str(one)) == families.head(str(other))) == (other in reached[one])
+
+
+def test_spans_are_cut_from_plain_files_only(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "a", tmp_path / "b"
+    plain.write_bytes(b"x" * 2_000_000)
+    packed.write_bytes(gzip.compress(b"y" * 9_000_000, 0))
+    sources = [Source(plain, "a"), Source(packed, "b", "gzip")]
+    cut = spans(sources, 8)
+    assert [span.source for span in cut].count(1) == 1
+    assert [span.source for span in cut].count(0) > 1
+    assert [span for span in cut if span.source == 0][-1].end == 2_000_000
+
+
+# Inputs
+
+
+def parquet(path: Path, rows: list[dict[str, Any]], **columns: Any) -> Path:
+    pyarrow = pytest.importorskip("pyarrow", reason="Parquet needs the extra `parquet`")
+    from pyarrow import parquet as files
+
+    table = pyarrow.Table.from_pylist(rows)
+    for name, kind in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, table[name].cast(kind))
+    files.write_table(table, path)
+    return path
+
+
+def test_parquet_rows_are_events(tmp_path: Path) -> None:
+    import datetime as dt
+
+    at = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
+    base = {"id": "1", "source": "/p", "subject": "c1", "time": at}
+    texts = parquet(
+        tmp_path / "texts.parquet", [{**base, "type": "form.submitted", "data": '{\n"kind":"demo"}', "more": 1}]
+    )
+    struct = [{**base, "id": "2", "type": "contact.updated", "data": {"traits": {"icp_fit": True, "title": None}}}]
+    structs = parquet(tmp_path / "structs.parquet", struct)
+    damaged = parquet(tmp_path / "damaged.parquet", [{**base, "time": "soon", "type": "x"}])
+    names = [str(path) for path in (texts, structs, damaged)]
+    sources = open_inputs(names, tmp_path, io.BytesIO())
+    from tests.replay.support import Replayed
+
+    result = Replayed(tmp_path / "out", replay(job(sources), tmp_path / "out"))
+    assert result.contacts["c1"]["stage"] == "mql"
+    assert result.contacts["c1"]["entered_at"] == format_instant(START)
+    assert [row["source"] for row in result.dead] == [f"{damaged}: row 1"]
+
+
+def test_parquet_without_the_envelopes_columns_is_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "other.parquet", [{"id": "1", "when": "now"}])
+    with pytest.raises(ReplayError, match=r"no column source, type, subject, time"):
+        open_inputs([str(path)], tmp_path, io.BytesIO())
+
+
+def test_standard_input_and_folders_are_inputs(tmp_path: Path) -> None:
+    folder, kept = tmp_path / "events", tmp_path / "kept"
+    folder.mkdir()
+    kept.mkdir()
+    (folder / "b.jsonl").write_bytes(b"2\n")
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(b"1\n"))
+    (folder / "notes.md").write_text("no events")
+    sources = open_inputs(["-", str(folder)], kept, io.BytesIO(gzip.compress(b"0\n")))
+    found = [
+        line
+        for source in sources
+        for block in read_lines(source, Span(0, 0, source.path.stat().st_size))
+        for line in block
+    ]
+    assert found == [b"0", b"1", b"2"]
+    assert [source.place(7) for source in sources] == [
+        "standard input:7", f"{folder / 'a.jsonl.gz'}:7", f"{folder / 'b.jsonl'}:7"
+    ]  # fmt: skip
+
+
+def test_an_input_that_is_not_there_is_told_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ReplayError, match="nowhere"):
+        open_inputs([str(tmp_path / "nowhere.jsonl")], tmp_path, io.BytesIO())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ReplayError, match="no events in this folder"):
+        open_inputs([str(tmp_path / "empty")], tmp_path, io.BytesIO())
+
+
+def test_numbers_run_over_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "many"
+    path.write_bytes(b"".join(b"%d\n" % number for number in range(1, 400_000)))
+    numbers = count(1)
+    for block in read_lines(Source(path, "many"), Span(0, 0, path.stat().st_size)):
+        assert all(int(line) == number for line, number in zip(block, numbers, strict=False))

@@ -1,0 +1,107 @@
+"""Every shipped scenario holds, and a scenario that doesn't hold says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from worker.definition.errors import DefinitionError
+from worker.definition.scenario import Scenario, read_scenarios
+from worker.scenarios import Runner
+from worker.shipped import UnknownLifecycle, folder, lifecycle_names, lifecycle_path, scenarios_path
+
+SHIPPED = [scenario for path in sorted(folder().glob("*.scenarios.yaml")) for scenario in read_scenarios(path)]
+RUNNER = Runner()
+
+
+@pytest.mark.parametrize("scenario", SHIPPED, ids=lambda scenario: f"{scenario.lifecycle}: {scenario.name}")
+def test_the_lifecycle_does_what_its_scenario_says(scenario: Scenario) -> None:
+    assert [f"{what}: {expected} != {actual}" for what, expected, actual in RUNNER.run(scenario).differences] == []
+
+
+def test_every_lifecycle_has_scenarios() -> None:
+    for name in lifecycle_names():
+        assert scenarios_path(lifecycle_path(name)).is_file()
+    assert {scenario.lifecycle for scenario in SHIPPED} == set(lifecycle_names())
+
+
+BEGIN = """
+- name: a
+  lifecycle: {lifecycle}
+  events:
+    - {{at: "2026-01-05T09:00:00Z", type: form.submitted, kind: demo, traits: {{icp_fit: true, company_id: acme}}}}
+    - {{at: +1h, type: page.viewed, contact: c2}}
+    - {{at: +1h, type: form.submitted, form: [1]}}
+  until: +30d
+  expect: {expect}
+"""
+
+
+def run(expect: str, lifecycle: str = "10ex", runner: Runner | None = None) -> list[tuple[str, object, object]]:
+    (scenario,) = read_scenarios(BEGIN.format(expect=expect, lifecycle=lifecycle))
+    return [tuple(difference) for difference in (runner or Runner()).run(scenario).differences]
+
+
+def test_what_holds_makes_no_difference() -> None:
+    expect = """{stage: mql, visited: [prospect, lead, mql], status: lead, qualified: true, owner: marketing,
+        sla_breaches: [mql], dead_letters: 1, companies: {acme: {stage: mql}}, contacts: {c2: {stage: prospect}}}"""
+    assert run(expect) == []
+
+
+def test_each_difference_says_what_was_expected_and_what_came() -> None:
+    expect = """{stage: lead, visited: [prospect], score: 3, segment: nurture, dead_letters: 0, sla_breaches: [],
+        companies: {acme: {stage: sql}, none: {stage: lead}}, contacts: {c2: {status: lead}, c3: {stage: lead}}}"""
+    found = {what: (expected, actual) for what, expected, actual in run(expect)}
+    score = found.pop("score")
+    assert score[0] == 3
+    assert found == {
+        "stage": ("lead", "mql"),
+        "visited": (["prospect"], ["prospect", "lead", "mql"]),
+        "segment": ("nurture", []),
+        "dead_letters": (0, 1),
+        "sla_breaches": ([], ["mql"]),
+        "companies.acme.stage": ("sql", "mql"),
+        "companies.none.stage": ("lead", None),
+        "contacts.c2.status": ("lead", "prospect"),
+        "contacts.c3.stage": ("lead", None),
+    }
+
+
+def test_a_score_is_compared_as_it_stands_when_the_clock_stops() -> None:
+    assert run("{score: 110}") == run("{score: 110}")
+    (difference,) = run("{score: 0}")
+    assert 100 < float(str(difference[2])) < 120, "fit, and behaviour that has faded for a month"
+
+
+def test_a_name_that_the_lifecycle_lacks_is_no_failure_but_a_fault_of_the_file() -> None:
+    with pytest.raises(DefinitionError, match="mqll"):
+        run("{stage: mqll}")
+
+
+def test_a_lifecycle_may_be_named_by_a_path_beside_the_scenarios(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(lifecycle_path("10ex").read_text())
+    path = tmp_path / "own.scenarios.yaml"
+    path.write_text(BEGIN.format(expect="{stage: mql}", lifecycle="own.yaml"))
+    (scenario,) = read_scenarios(path)
+    assert Runner().run(scenario).passed
+    with pytest.raises(UnknownLifecycle):
+        run("{stage: mql}", lifecycle="own.yaml")
+
+
+def test_coverage_tells_what_no_scenario_reaches() -> None:
+    runner = Runner(coverage=True)
+    run("{stage: mql}", runner=runner)
+    (coverage,) = runner.coverage.values()
+    taken, moves = coverage.count()
+    assert (taken, moves) == (2, 15)
+    missing = list(coverage.missing())
+    assert any(line.startswith("no contact goes from mql to sql:") for line in missing)
+    assert not any(line.startswith("no contact goes from prospect to lead:") for line in missing)
+    assert "the promise on sql never runs out" in missing
+    assert "the promise on mql never runs out" not in missing
+
+
+def test_a_watched_plan_folds_as_the_plain_one_does() -> None:
+    for scenario in SHIPPED[::10]:
+        assert Runner(coverage=True).run(scenario).passed
