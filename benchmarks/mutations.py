@@ -36,6 +36,7 @@ from worker.definition.scenario import Scenario, read_scenarios
 from worker.lint import lint
 from worker.lint.explorer import Explorer
 from worker.lint.formula import Formula, conjunction, disjunction, negation
+from worker.lint.names import PUBLISHED
 from worker.lint.proof import Prover
 from worker.lint.subject import Subject
 from worker.lint.terms import Reading
@@ -362,6 +363,12 @@ def equivalent(whole: Lifecycle, broken: Lifecycle) -> bool:
         if before.model_copy(update={"when": None}) != after.model_copy(update={"when": None}):
             return False
     subjects = [Subject(whole), Subject(broken)]
+    if any(
+        PUBLISHED in lifecycle.conditions for lifecycle in (whole, broken)
+    ):  # it goes out whether or not it is asked
+        fits = [subject.expanded(PUBLISHED) for subject in subjects if PUBLISHED in subject.lifecycle.conditions]
+        if len(fits) < len(subjects) or ast.dump(fits[0]) != ast.dump(fits[1]):
+            return False
     explorer = Explorer(subjects[0])
     prover = Prover(subjects[0], explorer.probe, explorer.explore())
     texts = [[text.tree for text in subject.texts()] for subject in subjects]

@@ -13,7 +13,7 @@ from worker.lint.findings import Remark
 from worker.lint.machine import Look
 from worker.lint.subject import Text
 
-_PUBLISHED = "fit"  # a condition of this name goes out with every change
+PUBLISHED = "fit"  # a condition of this name goes out with every change
 
 
 def names(look: Look) -> Iterator[Remark]:
@@ -39,7 +39,7 @@ def _unread(look: Look) -> Iterator[Remark]:
         if name not in read and name not in value_facts[:1]:
             yield _unused("facts", name, "fact", f"the fact '{name}' is set and never read", fact.assumed)
     for name in lifecycle.conditions:
-        if name not in read and name != _PUBLISHED:
+        if name not in read and name != PUBLISHED:
             yield _unused("conditions", name, "condition", f"nothing asks the condition '{name}'")
 
 
