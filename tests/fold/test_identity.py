@@ -192,3 +192,16 @@ def test_merging_does_not_sum_scores_behind_the_horizon() -> None:
     last = next(body for body in reversed(world.history("a")) if body["type"] == "lifecycle.stage.changed.v1")
     assert last["data"]["to"] == "customer"
     assert last["data"]["score"]["behaviour"] <= max(scores) * 2
+
+
+def test_a_merge_behind_the_horizon_withdraws_nothing_that_the_survivor_published() -> None:
+    world = World(plan_of("10ex"))
+    for contact in "ab":
+        world.send([event(0, "form.submitted", f"1{contact}", contact, {"icp_fit": True}, kind="demo")])
+        world.send([event(9 * DAY, "purchase.confirmed", f"2{contact}", contact)])
+    world.send([event(14 * DAY, "webinar.attended", "3a", "a")])
+    world.send([event(12 * DAY, "webinar.attended", "3b", "b"), event(17 * DAY, "webinar.attended", "4b", "b")])
+    assert world.stages("a")[-1] == "customer"
+    before = [body for body in world.history("a") if body["time"] < "2026-01-15"]
+    world.send([merge(17 * DAY + HOUR, "a", "b", "m")])
+    assert [body["id"] for body in before] == [body["id"] for body in world.history("a")][: len(before)]

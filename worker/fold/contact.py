@@ -52,6 +52,7 @@ class Contact:
         self.sequence = 0
         self.erased = 0
         self.carried: list[Output] = []  # of a history that ended in this batch, before the one that began anew
+        self.settled: list[Output] = []  # of the published, what a merge has put behind the horizon: it stands
         self.events: list[Kept] | None = None  # the tail, decoded, in order
         self.before: list[Kept] = []  # the tail as the batch began; kept from the first late event on
         self.fresh: list[Kept] = []  # appended in this batch, not yet encoded
@@ -398,7 +399,7 @@ class Contact:
         self.run(state, events[count:], record.fired, now)
         self._rebase(record, base, events, count)
         record.state = state
-        return mend(self.plan, self.name, self.was_published(), now.outputs, record.newest)
+        return mend(self.plan, self.name, self.was_published(), [*self.settled, *now.outputs], record.newest)
 
     def publish(self, outputs: list[Output]) -> None:
         """Seal the outputs with where the contact stands; each raises the revision."""

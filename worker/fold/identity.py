@@ -312,8 +312,13 @@ class Person:
             record.horizon = max(record.horizon, answer.horizon)
             ours, theirs = contact.state_of(record.base), contact.state_of(answer.base)
             early = [event for event in events if event.time < record.horizon]
-            contact.run(ours, early, 0, None)
-            contact.run(theirs, [event for event in answer.events if event.time < record.horizon], 0, None)
+            # What the survivor published of its past stands: it is behind the horizon from now on.
+            past = tell.Told(self.engine.plan, self.name, self.engine.publish_from)
+            contact.run(ours, early, record.horizon - 1, past)
+            contact.settled += past.outputs
+            contact.run(
+                theirs, [event for event in answer.events if event.time < record.horizon], record.horizon - 1, None
+            )
             record.base = encoder.encode(join(self.engine.plan, ours, theirs))
             events[:] = [event for event in events if event.time >= record.horizon]
             answer.events = [event for event in answer.events if event.time >= record.horizon]
