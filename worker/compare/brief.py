@@ -91,7 +91,7 @@ class BriefContact(Contact):
         if self.late:
             self._listen()
             state = step.begin(self.plan)
-            self.run(state, self.opened(), record.fired, self.told)
+            step.run(self.plan, state, self.opened(), record.fired, self.told)
             record.state = state
         self.advance(clock)
         return [*self.carried, *self.told.outputs]  # type: ignore[list-item]  # see `_listen`

@@ -69,7 +69,7 @@ class Explainer:
         for life, ended in [*person.lives, (person.all_events(), 0)]:
             witness = Witness(self.plan, contact, self.reasons)
             state = step.begin(self.plan)
-            self._run(witness, state, life, ended or record.fired)
+            step.run(witness.watched, state, life, ended or record.fired, witness)
             steps += witness.steps
         events = sum(len(life) for life, _ in person.lives) + len(person.all_events())
         notes = [f"It was forgotten {len(person.lives)} times, and began anew."] if person.lives else []
@@ -134,22 +134,13 @@ class Explainer:
             )
         witness = Witness(self.plan, contact, self.reasons)
         state = decode_state(record.base) if record.base else step.begin(self.plan)
-        self._run(witness, state, events, min(record.fired, clock))
+        step.run(witness.watched, state, events, min(record.fired, clock), witness)
         record.state = state
         return replace(
             self._stands(contact, record, clock, wanted),
             steps=witness.steps, visits=visits, events=len(events), detail="visits" if record.base else "whole",
             since=tell.iso(base.at) if record.base else None, notes=notes,
         )  # fmt: skip
-
-    def _run(self, witness: Witness, state: State, events: Sequence[Kept], until: int) -> None:
-        plan = witness.watched
-        for event in events:
-            while 0 < (due := step.next_due(plan, state)) < event.time:
-                step.fire(plan, state, due, witness)
-            step.take(plan, state, event, witness)
-        while 0 < (due := step.next_due(plan, state)) <= until:
-            step.fire(plan, state, due, witness)
 
     # Where it stands.
 

@@ -246,8 +246,7 @@ class _Asked:
         if given is None or isinstance(given, Refusal):
             return Remedy(kind, says, sent)
         tried = copy.deepcopy(self.state)
-        while 0 < (due := step.next_due(self.plan, tried)) < event.time:
-            step.fire(self.plan, tried, due, None)
+        step.elapse(self.plan, tried, event.time, None)
         step.take(self.plan, tried, Kept(event.time, name, event.id, event.source, *given), None)
         arrived = self.plan.stages[tried.stage] == self.stage
         met = probe is not None and bool(probe.evaluate(tried, {}, event.time, 0, "", ""))

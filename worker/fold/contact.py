@@ -183,8 +183,7 @@ class Contact:
             boundary = event.time - plan.horizon
             if boundary >= record.newest and boundary >= record.fired and state.stage >= 0 and not self.frozen():
                 self.snapshot = encoder.encode(state), len(self.fresh)
-            while 0 < (due := step.next_due(plan, state)) < event.time:
-                step.fire(plan, state, due, self.told)
+            step.elapse(plan, state, event.time, self.told)
             step.take(plan, state, event, self.told)
             self.fresh.append(event)
             if self.marks is not None:
@@ -247,18 +246,12 @@ class Contact:
         """The contact had been forgotten when this event happened: it is a new one."""
         record, plan, ends = self.record, self.plan, self.ends()
         assert record is not None
-        while 0 < (due := step.next_due(plan, record.state)) < ends:
-            step.fire(plan, record.state, due, self.told)
+        step.elapse(plan, record.state, ends, self.told)
         self.leave_company()
         self.carried += self.told.outputs
         self.told = tell.Told(plan, self.name, self.engine.publish_from)
-        self.revision, self.sequence, self.base, self.fired, self.begun = (
-            record.revision,
-            record.sequence,
-            b"",
-            0,
-            False,
-        )
+        self.revision, self.sequence = record.revision, record.sequence
+        self.base, self.fired, self.begun = b"", 0, False
         self.events, self.before, self.fresh, self.marks = None, [], [], None
         self.folded, self.snapshot, self.record = 0, None, None
         return self.open(at)
@@ -297,7 +290,7 @@ class Contact:
         if self.late:
             self.told = tell.Told(self.plan, self.name, self.engine.publish_from)
             state = step.begin(self.plan)
-            self.run(state, self.opened(), record.fired, self.told)
+            step.run(self.plan, state, self.opened(), record.fired, self.told)
             record.state = state
         self.advance(clock)
         if self.over:
@@ -336,7 +329,7 @@ class Contact:
             events = self.opened()
             state = self.state_of(record.base)
             count = self._behind(record, events)
-            self.run(state, events[:count], 0, None)
+            step.run(self.plan, state, events[:count], 0, None)
             self._rebase(record, encoder.encode(state), events, count)
 
     def _behind(self, record: Record, events: list[Kept]) -> int:
@@ -371,21 +364,11 @@ class Contact:
     def state_of(self, base: bytes) -> State:
         return decode_state(base) if base else step.begin(self.plan)
 
-    def run(self, state: State, events: list[Kept], fired: int, told: tell.Told | None) -> None:
-        """Fold events onto a state, with the timers before each, and those that had fired by `fired`."""
-        plan = self.plan
-        for event in events:
-            while 0 < (due := step.next_due(plan, state)) < event.time:
-                step.fire(plan, state, due, told)
-            step.take(plan, state, event, told)
-        while 0 < (due := step.next_due(plan, state)) <= fired:
-            step.fire(plan, state, due, told)
-
     def was_published(self) -> list[Output]:
         """The events out that stand published of what lies after the base, as the batch began."""
         was = tell.Told(self.plan, self.name, self.engine.publish_from)
         if self.begun:
-            self.run(self.state_of(self.base), self.before, self.fired, was)
+            step.run(self.plan, self.state_of(self.base), self.before, self.fired, was)
         return was.outputs
 
     def _refold(self, record: Record) -> list[Output]:
@@ -394,9 +377,9 @@ class Contact:
         now = tell.Told(self.plan, self.name, self.engine.publish_from)
         state = self.state_of(record.base)
         count = self._behind(record, events)
-        self.run(state, events[:count], 0, now)
+        step.run(self.plan, state, events[:count], 0, now)
         base = encoder.encode(state)
-        self.run(state, events[count:], record.fired, now)
+        step.run(self.plan, state, events[count:], record.fired, now)
         self._rebase(record, base, events, count)
         record.state = state
         return mend(self.plan, self.name, self.was_published(), [*self.settled, *now.outputs], record.newest)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from worker.fold import tell
+from worker.fold import step, tell
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
 from worker.fold.contact import Contact
 from worker.fold.join import join
@@ -314,11 +314,10 @@ class Person:
             early = [event for event in events if event.time < record.horizon]
             # What the survivor published of its past stands: it is behind the horizon from now on.
             past = tell.Told(self.engine.plan, self.name, self.engine.publish_from)
-            contact.run(ours, early, record.horizon - 1, past)
+            step.run(self.engine.plan, ours, early, record.horizon - 1, past)
             contact.settled += past.outputs
-            contact.run(
-                theirs, [event for event in answer.events if event.time < record.horizon], record.horizon - 1, None
-            )
+            others = [event for event in answer.events if event.time < record.horizon]
+            step.run(self.engine.plan, theirs, others, record.horizon - 1, None)
             record.base = encoder.encode(join(self.engine.plan, ours, theirs))
             events[:] = [event for event in events if event.time >= record.horizon]
             answer.events = [event for event in answer.events if event.time >= record.horizon]

@@ -7,6 +7,7 @@ tails, corrections or a clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from msgspec import structs
@@ -19,10 +20,6 @@ from worker.plan.support import hit
 WALK_LIMIT = 64  # passes of event-less moves in one event; cycles are refused at load, this bounds what is left
 
 EMPTY: dict[str, Any] = {}
-
-
-class Cause(Protocol):
-    """Why something happened; see `worker.fold.tell`."""
 
 
 class Teller(Protocol):
@@ -126,6 +123,20 @@ def _tell_beginning(plan: Plan, state: State, at: int, signals: int, event: Kept
             teller.status(state, at, 0, event)
         if loud := signals & plan.published:
             _tell_signals(state, at, loud, event, teller)
+
+
+def run(plan: Plan, state: State, events: Iterable[Kept], fired: int, teller: Teller | None) -> None:
+    """Fold events onto a state, in their order, with the timers before each, and those that had fired by `fired`."""
+    for event in events:
+        elapse(plan, state, event.time, teller)
+        take(plan, state, event, teller)
+    elapse(plan, state, fired + 1, teller)
+
+
+def elapse(plan: Plan, state: State, until: int, teller: Teller | None) -> None:
+    """Let time pass up to `until`: the timers due before it fire, in the order of their deadlines."""
+    while 0 < (due := next_due(plan, state)) < until:
+        fire(plan, state, due, teller)
 
 
 def fire(plan: Plan, state: State, deadline: int, teller: Teller | None) -> None:
