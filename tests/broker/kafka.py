@@ -189,8 +189,9 @@ class Broker:
         if not self._formatted:
             config.write_text("".join(f"{key}={value}\n" for key, value in self._properties.items()))
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            # One word with `=`: an id may begin with a dash, and would be taken for an option of its own.
             formatted = subprocess.run(
-                [*command, "kafka.tools.StorageTool", "format", "--cluster-id", cluster, "--config", str(config)],
+                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "--config", str(config)],
                 capture_output=True,
                 text=True,
                 timeout=timeout_seconds,

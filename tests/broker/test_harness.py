@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,12 @@ def test_a_broker_ends_with_who_started_it(broker: str, number: signal.Signals) 
     while answers(port):
         assert time.monotonic() < deadline, "the broker outlived who started it"
         pause.wait(0.05)
+
+
+@pytest.mark.broker
+def test_a_cluster_s_id_may_begin_with_a_dash(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One random id in sixty-four does. `broker` is asked for as above."""
+    assert broker
+    monkeypatch.setattr("tests.broker.kafka.uuid.uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+    with kafka.Broker(quick_start=True) as own:
+        assert own.pid
