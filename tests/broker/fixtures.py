@@ -48,6 +48,8 @@ def broker_address() -> Iterator[str]:
 def broker(request: pytest.FixtureRequest, broker_address: str) -> str:
     """The run's broker, by its address. The mark `broker` keeps all its tests in one process, so that one is enough."""
     assert request.node.get_closest_marker("broker"), "a test that uses the broker is marked `broker`"
+    shared = "PYTEST_XDIST_WORKER" not in os.environ or request.node.nodeid.endswith("@broker")
+    assert shared, "the processes of this run each start a broker: run it with --dist loadgroup"
     return broker_address
 
 

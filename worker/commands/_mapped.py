@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,8 +26,6 @@ def mapping_option(function: F) -> F:
 def mapped(name: str, given: tuple[str, ...], folder: Path) -> tuple[list[Source], list[DeadLetter], int]:
     """What the mapping makes of the records in files and topics, in their order: events, refusals, and how many were
     dropped because they mean nothing. Raises what `worker.commands._errors` explains."""
-    if find_spec("jmespath") is None:
-        raise click.ClickException("mappings need one more library: pip install 'lifecycle-worker[mapping]'")
     from worker.commands._broker import topic_address
     from worker.mapping.mapping import Mapping
     from worker.replay.mapped import map_records, of_files, of_topic

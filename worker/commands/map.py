@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, Final
@@ -69,8 +68,6 @@ def command(
     mapping, or `-` for standard input. Shown are the events, what was dropped and why, what was refused and where,
     and the fields that nothing used. Exit status 1 where a record is refused, or a scenario isn't met.
     """
-    if find_spec("jmespath") is None:
-        raise click.ClickException("mappings need one more library: pip install 'lifecycle-worker[mapping]'")
     asked = [is_list, show is not None, is_new, name is not None]
     if sum(asked) != 1:
         raise click.UsageError("say one of --mapping, --new, --list and --show")
