@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.broker.kafka import end_with_parent
+from tests.processes import bound
 
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 LINES_KEPT: Final = 200
@@ -45,14 +45,13 @@ class Child:
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._seen = threading.Condition()
         self._process = subprocess.Popen(
-            command,
+            bound(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",
             env={**os.environ, **(environment or {})},
-            preexec_fn=end_with_parent,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -21,6 +21,9 @@ def begin(broker: Broker) -> Broker:
     except NoBroker as missing:
         broker.close()
         missing_broker(missing)
+    except BaseException:
+        broker.close()
+        raise
     return broker
 
 

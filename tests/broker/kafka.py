@@ -8,28 +8,34 @@ it is told to end with its parent, ends at interpreter exit, and its temporary f
 from __future__ import annotations
 
 import atexit
-import ctypes
 import fcntl
 import os
+import random
 import shutil
 import signal
 import socket
 import ssl
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from tests.processes import GONE_SECONDS, bound
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 JAVA_AT_LEAST = 17
+PORTS = range(15_000, 30_000)  # below those that systems give to outgoing connections, which could take one meanwhile
+PORTS_TRIED_MAX = 1_000
+STARTS_MAX = 3  # with other ports each time
+TAKEN = "Address already in use"
+LOCK_SECONDS = 240.0
 
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -40,6 +46,9 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   </dependencies>
 </project>
 """
+
+PORT, CONTROLLER_PORT = "{port}", "{controller-port}"
+"""In the value of a property: the node's ports, which are chosen when it starts."""
 
 PROPERTIES = {
     "process.roles": "broker,controller",
@@ -107,20 +116,36 @@ def jars() -> Path:
 def locked(path: Path) -> Iterator[None]:
     """One process at a time; the kernel lets go of the lock when its holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_SECONDS
+    pause = threading.Event()
     with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise NoBroker(f"another process has held {path} for {LOCK_SECONDS:g} s") from None
+                pause.wait(0.1)
         yield
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """So many different ports of the loopback interface that nothing listens on."""
+    choose = random.SystemRandom()  # not the seeded one: two processes of a run are not to try the same ports
+    found: list[int] = []
+    for _ in range(PORTS_TRIED_MAX):
+        if len(found) == count:
+            return found
+        port = choose.choice(PORTS)
+        with socket.socket() as trial:
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in found:
+            found.append(port)
+    raise NoBroker(f"no {count} free ports in {PORTS.start} to {PORTS.stop - 1}")
 
 
 def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
@@ -156,13 +181,14 @@ class Broker:
         self.folder = folder or Path(tempfile.mkdtemp(prefix="kafka-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self._controller_port = free_ports(2)
+        self._fixed_ports = False  # once somebody may have been told of them
         self._heap = heap
         self._options = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if quick_start else ["-XX:+UseG1GC"]
         self._properties = {
             **PROPERTIES,
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{PORT},CONTROLLER://127.0.0.1:{CONTROLLER_PORT}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{PORT}",
+            "controller.quorum.voters": f"1@127.0.0.1:{CONTROLLER_PORT}",
             "log.dirs": str(self.folder / "log"),
             **(properties or {}),
         }
@@ -183,11 +209,23 @@ class Broker:
         """Running and answering when this returns. Raises `NoBroker` where it can't be."""
         if self._process is not None:
             return
+        atexit.register(self.close)
+        for attempt in range(1, STARTS_MAX + 1):
+            told = self._started(timeout_seconds)
+            if told is None:
+                self._fixed_ports = True
+                return
+            if TAKEN not in told or self._fixed_ports or attempt == STARTS_MAX:
+                raise NoBroker(f"the broker did not start: {told[-2000:]}")
+            self.port, self._controller_port = free_ports(2)
+
+    def _started(self, timeout_seconds: float) -> str | None:
+        """None once it answers; else what it said last, and it is gone."""
         command = [java(), f"-Xmx{self._heap}", "-Xms128m", *self._options, "-cp", f"{jars()}/*"]
         config = self.folder / "server.properties"
         output = self.folder / "output.txt"
+        config.write_text("".join(f"{key}={self._filled(value)}\n" for key, value in self._properties.items()))
         if not self._formatted:
-            config.write_text("".join(f"{key}={value}\n" for key, value in self._properties.items()))
             cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
             # One word with `=`: an id may begin with a dash, and would be taken for an option of its own.
             formatted = subprocess.run(
@@ -201,17 +239,21 @@ class Broker:
                 raise NoBroker(f"the log folder could not be formatted: {formatted.stderr.strip()[-500:]}")
             self._formatted = True
         with output.open("ab") as sink:
+            begin = sink.tell()
             self._process = subprocess.Popen(
-                [*command, "kafka.Kafka", str(config)], stdout=sink, stderr=sink, preexec_fn=end_with_parent
+                bound([*command, "kafka.Kafka", str(config)]), stdout=sink, stderr=sink, stdin=subprocess.DEVNULL
             )
-        atexit.register(self.close)
         deadline = time.monotonic() + timeout_seconds
         pause = threading.Event()
         while not answers(self.port, self.tls):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise NoBroker(f"the broker did not start: {output.read_text(errors='replace')[-2000:]}")
+                return output.read_bytes()[begin:][-20_000:].decode(errors="replace")
             pause.wait(0.05)
+        return None
+
+    def _filled(self, value: str) -> str:
+        return value.replace(PORT, str(self.port)).replace(CONTROLLER_PORT, str(self._controller_port))
 
     def stop(self, timeout_seconds: float = 60) -> None:
         """An orderly end (SIGTERM), a hard one if it takes longer."""
@@ -223,14 +265,14 @@ class Broker:
             self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            self._process.wait(GONE_SECONDS)
         self._process = None
 
     def kill(self) -> None:
         if self._process is None:
             return
         self._process.kill()
-        self._process.wait()
+        self._process.wait(GONE_SECONDS)
         self._process = None
 
     def pause(self) -> None:
@@ -257,10 +299,3 @@ class Broker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def end_with_parent() -> None:
-    """In the child, before it runs: the kernel is asked (on Linux) to kill it when its parent dies."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG

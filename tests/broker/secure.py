@@ -6,7 +6,7 @@ import ssl
 import subprocess
 from shutil import which
 
-from tests.broker.kafka import Broker, NoBroker
+from tests.broker.kafka import CONTROLLER_PORT, PORT, Broker, NoBroker
 
 USERS = {"admin": "s3cret-of-admin", "guest": "s3cret-of-guest"}
 
@@ -35,8 +35,8 @@ class SecureBroker(Broker):
         users = " ".join(f'user_{name}="{secret}"' for name, secret in USERS.items())
         login = f'username="admin" password="{USERS["admin"]}" {users}'
         self._properties |= {
-            "listeners": f"SASL_SSL://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"SASL_SSL://127.0.0.1:{self.port}",
+            "listeners": f"SASL_SSL://127.0.0.1:{PORT},CONTROLLER://127.0.0.1:{CONTROLLER_PORT}",
+            "advertised.listeners": f"SASL_SSL://127.0.0.1:{PORT}",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL",
             "inter.broker.listener.name": "SASL_SSL",
             "sasl.enabled.mechanisms": "PLAIN",

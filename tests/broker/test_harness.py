@@ -16,8 +16,10 @@ import pytest
 from tests.broker import NoBroker, kafka
 from tests.broker.fixtures import missing_broker
 from tests.broker.kafka import answers
+from tests.processes import limited
 
 LIMIT_SECONDS = 60
+START_SECONDS = 150
 
 
 def test_without_java_the_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -54,7 +56,9 @@ def test_a_broker_ends_with_who_started_it(broker: str, number: signal.Signals) 
         pytest.skip("only Linux ends a child whose parent was killed")
     environment = {name: value for name, value in os.environ.items() if name != "KAFKA_BOOTSTRAP_SERVERS"}
     command = [sys.executable, "-m", "tests.broker", "--heap", "256m"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as starter:
+    # A broker may take its time to start, and this one is alone in the world: `limited` ends it with its broker.
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    with limited(started, START_SECONDS) as starter:
         assert starter.stdout is not None
         port = int(starter.stdout.readline().rpartition(":")[2])
         assert answers(port)

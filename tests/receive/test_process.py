@@ -18,12 +18,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.processes import bound, kill
 from worker.transports import open_transport
 from worker.transports.base import EARLIEST, TopicPartition
 
 VENDORS = {"segment": "X-Signature", "intercom": "X-Hub-Signature", "own": "X-Own"}
 SECRET = b"the secret"
 START_SECONDS = 40.0
+LIMIT_SECONDS = 180.0  # of a test
+ROUNDS_MAX = 20  # as often a vendor comes again with what was not answered for
 PARALLEL = 16
 
 
@@ -38,7 +41,7 @@ class Process:
             arguments += ["--source", source]
         with self._log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", "from worker.commands import main; main()", "receive", *arguments],
+                bound([sys.executable, "-c", "from worker.commands import main; main()", "receive", *arguments]),
                 stdout=out, stderr=out, env={**os.environ, "S": SECRET.decode(), "LIFECYCLE_LOG_FORMAT": "json"},
             )  # fmt: skip
         self.address = ""
@@ -59,9 +62,7 @@ class Process:
         return self._process.wait(30)
 
     def close(self) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(30)
+        kill(self._process)
 
 
 @pytest.fixture
@@ -85,13 +86,18 @@ def webhook(number: int, secret: bytes) -> tuple[str, bytes, dict[str, str]]:
     return f"/in/{vendor}", body, {VENDORS[vendor]: signed, "Content-Type": "application/json"}
 
 
-async def send(address: str, numbers: list[int], at: Callable[[int], None]) -> set[int]:
-    """Send webhooks, every seventh one with a forged twin; those that were answered for. `at` is told the count."""
+async def send(address: str, numbers: list[int], at: Callable[[int], None]) -> tuple[set[int], int]:
+    """Send webhooks, every seventh one with a forged twin; those that were answered for, and how many were put off.
+
+    `at` is told the count.
+    """
     taken: set[int] = set()
+    put_off = 0
     waiting = iter(numbers)
     async with httpx.AsyncClient(base_url=address, timeout=20) as client:
 
         async def one_after_the_other() -> None:
+            nonlocal put_off
             for number in waiting:
                 try:
                     if number % 7 == 0:
@@ -102,12 +108,13 @@ async def send(address: str, numbers: list[int], at: Callable[[int], None]) -> s
                 except httpx.TransportError:
                     continue  # killed: nothing was answered
                 assert answer.status_code in (200, 503), answer.text
+                put_off += answer.status_code == 503
                 if answer.status_code == 200:
                     taken.add(number)
                     at(len(taken))
 
         await asyncio.gather(*(one_after_the_other() for _ in range(PARALLEL)))
-    return taken
+    return taken, put_off
 
 
 def in_log(url: str, topic: str) -> list[dict[str, object]]:
@@ -140,26 +147,37 @@ async def through_a_kill(url: str, start: Callable[[str, str], Process], count: 
         if taken == count // 3:
             first.stop(signal.SIGKILL)
 
-    taken = await send(first.address, list(range(count)), kill)
+    taken, put_off = await send(first.address, list(range(count)), kill)
     assert count // 3 <= len(taken) < count
     second = start(url, topic)
     await second.ready()
-    again = [number for number in range(count) if number not in taken]
-    assert await send(second.address, again, lambda taken: None) == set(again)
+    for _ in range(ROUNDS_MAX):
+        if len(taken) == count:
+            break
+        again, more = await send(second.address, [n for n in range(count) if n not in taken], lambda taken: None)
+        taken |= again
+        put_off += more
+    assert taken == set(range(count))
     assert second.stop(signal.SIGTERM) == 0, second.said()
     assert "stopped" in second.said()
     found = in_log(url, topic)
     assert all(body["genuine"] for body in found)
     assert {body["number"] for body in found} == set(range(count))
-    assert len(found) <= count + PARALLEL  # what was in the log and not yet answered for at the kill is there twice
+    # What was in the log and not yet answered for, at the kill or when its sender was put off, is there twice.
+    assert len(found) <= count + PARALLEL + put_off
+
+
+async def in_time(url: str, start: Callable[[str, str], Process], count: int) -> None:
+    async with asyncio.timeout(LIMIT_SECONDS):
+        await through_a_kill(url, start, count)
 
 
 def test_a_killed_receiver_loses_nothing_that_it_answered_for(
     tmp_path: Path, start: Callable[[str, str], Process]
 ) -> None:
-    asyncio.run(through_a_kill(f"embedded:{tmp_path / 'log.db'}", start, 300))
+    asyncio.run(in_time(f"embedded:{tmp_path / 'log.db'}", start, 300))
 
 
 @pytest.mark.broker
 def test_a_killed_receiver_loses_nothing_on_a_real_broker(broker: str, start: Callable[[str, str], Process]) -> None:
-    asyncio.run(through_a_kill(f"kafka://{broker}", start, 3_000))
+    asyncio.run(in_time(f"kafka://{broker}", start, 3_000))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import bound, limited
 from tests.stores.conformance import StoreConformance
 from worker.stores import LmdbStore, Store, StoreDamaged, StoreError, StoreFull, StoreInUse, Write, open_store
 from worker.stores import folder as folder_module
@@ -113,14 +114,14 @@ def test_folder_in_use_is_one_clear_error_naming_folder_and_process(tmp_path: Pa
 
 
 def test_folder_used_by_another_process_is_refused_until_that_ends(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    started = subprocess.Popen(
+        bound([sys.executable, "-c", HOLD, str(tmp_path)]), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with limited(started) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"open\n"
         with pytest.raises(StoreInUse, match=f"process {process.pid} "):
             LmdbStore(tmp_path)
-        process.kill()
     with closing(LmdbStore(tmp_path)) as store:
         assert store.get(0, b"a") == b"1"
 
@@ -148,9 +149,10 @@ def test_file_in_place_of_the_folder_is_one_clear_error(tmp_path: Path) -> None:
 @both_ways
 def test_killed_in_the_middle_of_applies_has_whole_batches_only(tmp_path: Path, through: bool) -> None:
     for round_number in range(3):
-        with subprocess.Popen(
-            [sys.executable, "-c", APPLY, str(tmp_path), str(int(through))], cwd=ROOT, stdout=subprocess.PIPE
-        ) as process:
+        started = subprocess.Popen(
+            bound([sys.executable, "-c", APPLY, str(tmp_path), str(int(through))]), cwd=ROOT, stdout=subprocess.PIPE
+        )
+        with limited(started) as process:
             assert process.stdout is not None
             for _ in range(5 + 3 * round_number):  # the kill falls somewhere in a later batch
                 reported = int(process.stdout.readline())
@@ -345,7 +347,8 @@ def test_forked_child_is_told_to_open_its_own_and_does_not_disturb_its_parent(tm
     answers = context.SimpleQueue()
     with closing(LmdbStore(tmp_path)) as store:
         store.apply(0, [Write(b"a", b"1", None)], 1)
-        child = context.Process(target=child_reads, args=(store, answers))
+        # A daemon: one that hangs is killed at the end of the tests, not waited for.
+        child = context.Process(target=child_reads, args=(store, answers), daemon=True)
         child.start()
         child.join(timeout=30)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import bound, kill, limited
 from tests.transports.conformance import WAIT_MS, Connect, TransportConformance, publish, sends, values
 from worker.transports.base import EARLIEST, Record, Send, TopicPartition, TopicSpec
 from worker.transports.embedded import EmbeddedTransport, cleaning
@@ -78,11 +79,8 @@ def read_all(transport: EmbeddedTransport, topic: str, partitions: int = 1) -> l
 def process(script: str, *arguments: object) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process of the script; killed at the end, if it still runs."""
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
+    with limited(subprocess.Popen(bound(command), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as started:
+        yield started
 
 
 def line(started: subprocess.Popen[bytes]) -> str:
@@ -213,9 +211,11 @@ def test_a_forked_child_is_told_to_open_its_own(path: Path) -> None:
             answers.put(str(error))
 
     with closing(opened(path)) as transport:
-        started = context.Process(target=child, args=(transport,))
+        # A daemon: one that hangs is killed at the end of the tests, not waited for.
+        started = context.Process(target=child, args=(transport,), daemon=True)
         started.start()
         started.join(timeout=30)
+        assert started.exitcode == 0
         assert "fork" in answers.get()
         publish(transport.producer("t"), sends("in", 1))
 
@@ -439,14 +439,12 @@ def test_processes_killed_at_any_moment_copy_exactly_once(path: Path) -> None:
                 watch(len(seen) + 1)
                 if choose.random() < 0.4:
                     place = choose.randrange(2)
-                    running[place].kill()
-                    running[place].wait(timeout=30)
+                    kill(running[place])
                     running[place] = start_copier(path, ("one", "two")[place], partitions)
             watch(count)
         finally:
             for started in running:
-                started.kill()
-                started.wait(timeout=30)
+                kill(started)
         assert watching.poll(100, 10) == []
         for partition in everything:
             copied = [record.value for record in seen if record.partition == partition.partition]
@@ -454,7 +452,7 @@ def test_processes_killed_at_any_moment_copy_exactly_once(path: Path) -> None:
 
 
 def start_copier(path: Path, name: str, partitions: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", COPIER, str(path), name, str(partitions)], cwd=ROOT)
+    return subprocess.Popen(bound([sys.executable, "-c", COPIER, str(path), name, str(partitions)]), cwd=ROOT)
 
 
 # ------------------------------------------------------------------------------------------------- forgetting
