@@ -205,3 +205,41 @@ def test_a_merge_behind_the_horizon_withdraws_nothing_that_the_survivor_publishe
     before = [body for body in world.history("a") if body["time"] < "2026-01-15"]
     world.send([merge(17 * DAY + HOUR, "a", "b", "m")])
     assert [body["id"] for body in before] == [body["id"] for body in world.history("a")][: len(before)]
+
+
+def long_lived(late: bool, timers: bool) -> World:
+    """Two contacts that are found to be one after weeks; a late event, or the clock, moves what lies in their bases."""
+    world = World(plan_of("10ex"))
+    fit = {"icp_fit": True}
+    world.send([event(0, "form.submitted", "1a", "a"), event(9 * DAY, "webinar.attended", "2a", "a")])
+    world.send([event(DAY, "form.submitted", "1b", "b", fit, kind="demo")])
+    for day in (4, 7, 10):
+        world.send([event(day * DAY, "webinar.attended", f"b{day}", "b")])
+    if late:  # of no consequence but that everything is folded again
+        world.send(
+            [event(8 * DAY, PAGE, "lb", "b", high_intent=True), event(8 * DAY, PAGE, "la", "a", high_intent=True)]
+        )
+    if timers:
+        world.advance(START + 10 * DAY)
+    return world.send([merge(10 * DAY + HOUR, "a", "b", "m")])
+
+
+def test_what_the_ended_id_published_behind_the_horizon_stands_and_the_survivor_tells_its_stage() -> None:
+    told = [long_lived(False, False), long_lived(True, False), long_lived(False, True)]
+    for world in told:
+        assert world.stages("b") == ["prospect", "lead", "mql"]
+        assert all(body["time"] < "2026-01-08T09" for body in world.history("b"))
+        assert world.stages("a") == ["prospect", "lead", "mql"]
+        moved = [body for body in world.history("a") if body["data"].get("to") == "mql"]
+        assert [body["data"]["cause"]["id"] for body in moved] == ["m"]
+    assert told[0].ids("b") == told[2].ids("b")
+    assert told[0].ids("a") == told[2].ids("a")
+
+
+def test_a_contact_that_begins_with_a_merge_enters_where_the_other_id_stood() -> None:
+    world = World(plan_of("mops"))
+    for day in (0, 10, 20):
+        world.send([event(day * DAY, PAGE, f"{day}", "x", high_intent=True)])
+    world.send([merge(20 * DAY + HOUR, "ann", "x", "i", "contact.identified")])
+    assert world.stages("ann") == ["anonymous_visitor", "known_lead"]
+    assert world.history("ann")[0]["data"]["entered_at"] == world.history("x")[0]["data"]["entered_at"]

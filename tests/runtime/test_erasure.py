@@ -85,3 +85,7 @@ def test_no_store_changelog_or_internal_topic_names_an_erased_contact(tmp_path: 
         assert not found
         worker.close()
     assert any(b"lifecycle.contact.erased.v1" in (record.value or b"") for record in cluster.records(OUTPUT))
+    # What was published under the merged id is withdrawn by the survivor, in the partition of the merged id.
+    assert {record.key for record in cluster.records(OUTPUT) if record.key} >= {EMAIL.encode(), OTHER.encode()}
+    assert partition_of(EMAIL.encode(), 2) != partition_of(OTHER.encode(), 2)
+    assert all(record.partition == partition_of(record.key or b"", 2) for record in cluster.records(OUTPUT))

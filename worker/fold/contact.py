@@ -31,6 +31,7 @@ from worker.plan.plan import TAIL_BYTES, TAIL_EVENTS, Plan
 if TYPE_CHECKING:
     from worker.fold.engine import Engine
 
+CORRECTED = "lifecycle.corrected.v1"
 TAIL_KEPT = 3 / 4  # of a limit that was passed so much stays: the tail is decoded once for many events
 
 
@@ -315,7 +316,6 @@ class Contact:
             record.base, place = self.snapshot
             record.tail, record.count, self.events = b"", 0, None
             self.fresh = self.fresh[place:]
-            self._final()
         if not self.fresh and not self.folded:
             return
         if not record.count:
@@ -349,17 +349,18 @@ class Contact:
     def _rebase(self, record: Record, base: bytes, events: list[Kept], count: int) -> None:
         if count:
             record.base = base
-            self._final()
         rest = events[count:]
         record.tail, record.count = b"".join(map(encoder.encode, rest)), len(rest)
         record.oldest = rest[0].time if rest else record.newest
 
-    def _final(self) -> None:
-        """What lies in the base can't be told apart any more: no merge so far can be split."""
+    def whole(self) -> bool:
+        """Whether nothing of the contact lies behind its horizon; what does can't be told apart or folded again."""
         record = self.record
-        if record is not None and record.identity is not None:
-            for claim in record.identity.merged.values():
-                claim[3] = False
+        if record is None:
+            return True
+        events = self.opened()
+        first = events[0].time if events else record.oldest
+        return not record.base and not self.folded and first >= record.horizon
 
     def state_of(self, base: bytes) -> State:
         return decode_state(base) if base else step.begin(self.plan)
@@ -396,9 +397,7 @@ class Contact:
             record.revision += 1
             if stands is not None:
                 stands = {**stands, "revision": record.revision}
-            for body in (output.body, *output.body["data"].get("restated", ())):
-                body["recordedtime"] = recorded
-                body["data"]["current"] = stands
+            seal(output, stands, recorded)
         self.outcome.outputs += outputs
         if stands is not None:
             self.outcome.current = {"lifecycle": self.plan.lifecycle.lifecycle, "contact": self.name, **stands}
@@ -442,6 +441,13 @@ class Contact:
             record.member = None
 
 
+def seal(output: Output, stands: dict[str, Any] | None, recorded: str) -> None:
+    """Add to an output, and to those in it, what depends on the run: when it was said, where the contact stands."""
+    for body in (output.body, *output.body["data"].get("restated", ())):
+        body["recordedtime"] = recorded
+        body["data"]["current"] = stands
+
+
 def mend(plan: Plan, name: str, was: list[Output], now: list[Output], at: int) -> list[Output]:
     """What to publish so that a reader who holds `was`, in order, holds `now`.
 
@@ -460,4 +466,4 @@ def mend(plan: Plan, name: str, was: list[Output], now: list[Output], at: int) -
         "withdrawn": [output.body["id"] for output in was[same:]],
         "restated": [output.body for output in now[same:]],
     }
-    return [tell.output(plan, "lifecycle.corrected.v1", name, at, data)]
+    return [tell.output(plan, CORRECTED, name, at, data)]

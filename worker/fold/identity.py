@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from worker.fold import step, tell
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
-from worker.fold.contact import Contact
-from worker.fold.join import join
+from worker.fold.contact import CORRECTED, Contact, mend, seal
+from worker.fold.join import join_told
 from worker.fold.messages import (
     PASSED_MAX,
     Answer,
@@ -26,7 +26,7 @@ from worker.fold.messages import (
     Withdrawn,
 )
 from worker.fold.outcome import Event, Outcome, Refusal
-from worker.fold.state import Erased, Forward, Identity, Kept, Record, encoder
+from worker.fold.state import Erased, Forward, Identity, Kept, Record, State, decode_tail, encoder
 
 if TYPE_CHECKING:
     from worker.fold.engine import Engine
@@ -207,25 +207,21 @@ class Person:
         events: list[Kept] = []
         deferred: list[list[Any]] = []
         if record is not None:
-            if not contact.late:
-                contact.reorder()
-            events = contact.opened()
+            contact.settle()  # the claimer knows what is published of the record from the record alone
+            events = decode_tail(record.tail, record.count)
             for event in events:
                 event.origin = event.origin or self.name
             answer.base, answer.events, answer.horizon = record.base, events, record.horizon
+            answer.fired, answer.revision = record.fired, record.revision
             if record.identity is not None:
                 answer.pending, answer.merged = record.identity.pending, record.identity.merged
                 deferred = record.identity.deferred
-            was = contact.was_published()
-            if was:
-                data = {"contact": self.name, "withdrawn": [output.body["id"] for output in was], "restated": []}
-                plan = self.engine.plan
-                contact.publish([tell.output(plan, "lifecycle.corrected.v1", self.name, claim.time, data)])
             contact.leave_company()
         outcome.current, outcome.ended = None, self.name
         self._send(claim.to, answer)
         sequence = record.sequence if record is not None else contact.sequence
-        revision = record.revision if record is not None else contact.revision
+        # The claimer publishes one correction under this id.
+        revision = record.revision + 1 if record is not None else contact.revision
         made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
         kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
         self.holder = Forward(self.name, [made], kept, max(claim.time, self.now), sequence, revision)
@@ -276,9 +272,9 @@ class Person:
         record = contact.open(at)
         identity = record.identity = record.identity or Identity()
         claim = identity.pending.pop(answer.of, None) or [record.newest, answer.source, answer.id]
-        self._done(contact, answer)
+        made = self._done(contact, answer)
         if answer.granted:
-            whole = not answer.base
+            whole = contact.whole() and _is_whole(answer)
             identity.merged[answer.of] = [*claim[:3], whole]
             for other, passed in answer.merged.items():
                 identity.merged[other] = [*passed[:3], whole and bool(passed[3])]
@@ -286,7 +282,7 @@ class Person:
                 if other != self.name and other not in identity.merged:
                     identity.pending[other] = wanted
             identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
-            self._take_in(contact, record, answer, identity)
+            self._take_in(contact, record, answer, identity, made)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
             deferred, identity.deferred = identity.deferred, []
@@ -296,39 +292,60 @@ class Person:
                 return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
         return None
 
-    def _done(self, contact: Contact, answer: Answer) -> None:
+    def _done(self, contact: Contact, answer: Answer) -> Kept:
         """The merge event, where it still lies in the tail, now says that the merge is done, or nothing."""
         events = contact.reorder()
+        made = Kept(self.now, "contact.merged", answer.id, answer.source, {})
         for place, event in enumerate(events):
             if event.id == answer.id and event.source == answer.source and event.data.get("wanted"):
                 data = {name: value for name, value in event.data.items() if name != "wanted"}
                 # A new event in the old one's place: what was published is told from the one as it was.
-                events[place] = replace(event, data=data if answer.granted else {})
+                events[place] = made = replace(event, data=data if answer.granted else {})
         contact.outcome.changed = True
+        return made
 
-    def _take_in(self, contact: Contact, record: Record, answer: Answer, identity: Identity) -> None:
-        events = contact.reorder()
-        if answer.base or record.base:
-            record.horizon = max(record.horizon, answer.horizon)
+    def _take_in(self, contact: Contact, record: Record, answer: Answer, identity: Identity, made: Kept) -> None:
+        """The two histories become one: wholly where nothing of either is behind a horizon, else from the later on.
+
+        Behind it what both published stands, each under its own id, and their states are joined. What the other id
+        published from there on is withdrawn under that id: it is restated here. `made` is the merge event.
+        """
+        if not answer.base and not answer.events:
+            return
+        whole = contact.whole() and _is_whole(answer)
+        plan, since, events = self.engine.plan, self.engine.publish_from, contact.reorder()
+        was, stands = tell.Told(plan, answer.of, since), tell.Told(plan, answer.of, since)
+        stood = contact.state_of(answer.base)
+        step.run(plan, stood, answer.events, answer.fired, was)
+        if not whole:
+            horizon = record.horizon = max(record.horizon, answer.horizon)
             ours, theirs = contact.state_of(record.base), contact.state_of(answer.base)
-            early = [event for event in events if event.time < record.horizon]
-            # What the survivor published of its past stands: it is behind the horizon from now on.
-            past = tell.Told(self.engine.plan, self.name, self.engine.publish_from)
-            step.run(self.engine.plan, ours, early, record.horizon - 1, past)
+            past = tell.Told(plan, self.name, since)
+            step.run(plan, ours, [event for event in events if event.time < horizon], horizon - 1, past)
+            step.run(plan, theirs, [event for event in answer.events if event.time < horizon], horizon - 1, stands)
+            record.base = encoder.encode(join_told(plan, ours, theirs, made, past))
             contact.settled += past.outputs
-            others = [event for event in answer.events if event.time < record.horizon]
-            step.run(self.engine.plan, theirs, others, record.horizon - 1, None)
-            record.base = encoder.encode(join(self.engine.plan, ours, theirs))
-            events[:] = [event for event in events if event.time >= record.horizon]
-            answer.events = [event for event in answer.events if event.time >= record.horizon]
-            for claim in identity.merged.values():
-                claim[3] = False
+            events[:] = [event for event in events if event.time >= horizon]
+            answer.events = [event for event in answer.events if event.time >= horizon]
+        self._correct(answer, stood, was, stands, made)
         known = {(event.id, event.source) for event in events}
         floor = max(contact.erased, identity.erased)
         for event in answer.events:
             if (event.id, event.source) not in known and event.time > floor:
                 contact.insert(event)
                 record.newest = max(record.newest, event.time)
+
+    def _correct(self, answer: Answer, stood: State, was: tell.Told, stands: tell.Told, made: Kept) -> None:
+        """Publish, under the id that is this contact now, that `stands` is what stands of it, in place of `was`."""
+        plan = self.engine.plan
+        [*mended] = mend(plan, answer.of, was.outputs, stands.outputs, made.time)
+        if not mended:
+            return
+        if mended[0].body["type"] != CORRECTED:
+            data = {"contact": answer.of, "withdrawn": [], "restated": [output.body for output in mended]}
+            mended = [tell.output(plan, CORRECTED, answer.of, made.time, data)]
+        seal(mended[0], tell.current(plan, stood, answer.revision + 1), tell.iso(self.now))
+        self.outcome.outputs.append(mended[0]._replace(elsewhere=True))
 
     def forwarded(self, body: Forwarded) -> Refusal | None:
         """An event of an id that this contact is."""
@@ -369,7 +386,7 @@ class Person:
         claim = identity.merged.get(other) if identity is not None and isinstance(other, str) else None
         if identity is None or claim is None or not isinstance(other, str):
             return Refusal("nothing-to-split", f"event {kept.id!r} splits off an id that is not part of this contact")
-        if not claim[3]:
+        if not claim[3] or not contact.whole():
             return Refusal("split-too-late", f"event {kept.id!r}: the two histories were joined behind the horizon")
         refusal = contact.add(kept, lenient=True)
         if refusal is not None:
@@ -445,6 +462,11 @@ class Person:
             outcome.state = encoder.encode(holder)
             outcome.due = holder.used + self.engine.forwarding if isinstance(holder, Forward) else None
         return outcome
+
+
+def _is_whole(answer: Answer) -> bool:
+    """Whether nothing of what the other id gives lies behind its horizon."""
+    return not answer.base and (not answer.events or answer.events[0].time >= answer.horizon)
 
 
 def owner_at(claims: list[list[Any]], time: int) -> str:

@@ -2,12 +2,13 @@
 
 The rules are few and stated: what happened is added up by count and ordered by time, scores take the greater (never the
 sum), facts and traits the later one's where both have them, sets their union, the stage is the higher, and the
-visits are the survivor's, with one more where the other stood higher.
+visits are the survivor's, with one more where the other stood higher: it enters that stage as the two become one.
 """
 
 from __future__ import annotations
 
-from worker.fold.state import VISITS_KEPT, State
+from worker.fold.state import VISITS_KEPT, Kept, State
+from worker.fold.step import Teller
 from worker.plan.plan import Plan
 from worker.plan.support import COUNT_CAP
 
@@ -17,6 +18,7 @@ def join(plan: Plan, survivor: State, other: State) -> State:
     if other.stage < 0:
         return survivor
     if survivor.stage < 0:
+        other.flags = survivor.flags
         return other
     later = survivor if survivor.at >= other.at else other
     earlier = other if later is survivor else survivor
@@ -32,8 +34,8 @@ def join(plan: Plan, survivor: State, other: State) -> State:
         at=at,
         created=min(survivor.created, other.created),
         stage=higher.stage,
-        entered=higher.entered,
-        visits=_visits(survivor, other),
+        entered=at if higher is other else survivor.entered,
+        visits=_visits(survivor, other, at),
         status=status.status,
         status_since=status.status_since,
         signals=signals,
@@ -45,8 +47,20 @@ def join(plan: Plan, survivor: State, other: State) -> State:
         last_touch=max(last, key=lambda touch: touch[3], default=None),
         reason=later.reason or earlier.reason,
         promise=higher.promise,
-        flags=higher.flags,
+        flags=survivor.flags,  # as told of it: what the other's past changes of them is told with the next event
     )
+
+
+def join_told(plan: Plan, survivor: State, other: State, made: Kept, teller: Teller) -> State:
+    """`join`, told as what the merge event `made` did to the survivor: the stage and status it has from the other."""
+    left, since, status = survivor.stage, survivor.entered, survivor.status
+    joined = join(plan, survivor, other)
+    at = joined.at if left >= 0 else joined.entered
+    if joined.stage != left:
+        teller.moved(joined, at, left, since, None, made)
+    if joined.status != status:
+        teller.status(joined, at, status, made)
+    return joined
 
 
 def _facts(plan: Plan, later: State, earlier: State) -> list[object]:
@@ -87,20 +101,20 @@ def _signals(plan: Plan, one: State, other: State) -> tuple[list[list[int] | Non
     return joined, max(number.values(), default=0)
 
 
-def _visits(survivor: State, other: State) -> list[list[object] | None]:
-    """The survivor's chain; where the other stood higher, the survivor left its stage when the other entered it."""
+def _visits(survivor: State, other: State, at: int) -> list[list[object] | None]:
+    """The survivor's chain; where the other stood higher, the survivor goes there `at` the instant of joining."""
     visits = survivor.visits
     if other.stage <= survivor.stage:
         return visits
-    left, at = visits[survivor.stage], max(other.entered, survivor.entered)
+    left = visits[survivor.stage]
     if left is not None:
         left[3] += at - survivor.entered
         left[4].append([survivor.entered, at])
         del left[4][:-VISITS_KEPT]
     visit = visits[other.stage]
     if visit is None:
-        visits[other.stage] = [1, other.entered, other.entered, 0, []]
+        visits[other.stage] = [1, at, at, 0, []]
     else:
         visit[0] += 1
-        visit[2] = other.entered
+        visit[2] = at
     return visits

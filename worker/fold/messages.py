@@ -29,7 +29,10 @@ class Claim(msgspec.Struct, array_like=True, tag="claim"):
 
 
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
-    """What `of` gives its claimer: nothing, where the claim is refused or there was nothing; else its record."""
+    """What `of` gives its claimer: nothing, where the claim is refused or there was nothing; else its record.
+
+    `fired` says with `base` and `events` what `of` has published, `revision` what the last of it was.
+    """
 
     of: str
     to: str
@@ -42,6 +45,8 @@ class Answer(msgspec.Struct, array_like=True, tag="answer"):
     pending: dict[str, list[Any]] = {}
     merged: dict[str, list[Any]] = {}
     passed: list[str] = []
+    fired: int = 0
+    revision: int = 0
 
 
 class Forwarded(msgspec.Struct, array_like=True, tag="event"):

@@ -46,10 +46,14 @@ class Message(NamedTuple):
 
 
 class Output(NamedTuple):
-    """One event for subscribers: `key` is the contact or company, `body` a CloudEvent as a JSON-able mapping."""
+    """One event for subscribers: `key` is the contact or company, `body` a CloudEvent as a JSON-able mapping.
+
+    `elsewhere`: the event is of another key than the one that was folded, and goes to that key's partition.
+    """
 
     key: str
     body: dict[str, Any]
+    elsewhere: bool = False
 
 
 @dataclass(slots=True)

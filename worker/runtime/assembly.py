@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from worker.fold.outcome import Event, Outcome, Output, Refusal
-from worker.runtime.batch import KEY_TOO_LONG, REKEYED, Rule
+from worker.runtime.batch import KEY_TOO_LONG, KEYED, REKEYED, Rule
 from worker.runtime.changelog import DEPLOYMENT_KEY, encode_state
 from worker.runtime.dead_letters import dead_letter, size
 from worker.runtime.engine import CONTACT
@@ -109,7 +109,10 @@ class Assembly:
         subject = event.subject.encode()
         origin = f"{record.topic}/{record.partition}/{record.offset}".encode()
         topic, partition = self._topics.internal, self._rule(subject) % self._topics.partitions
-        send = Send(topic, partition, subject, record.value, (*record.headers, (REKEYED, origin)))
+        headers: Headers = (*record.headers, (REKEYED, origin))
+        if record.key != subject:
+            headers += ((KEYED, record.key),)
+        send = Send(topic, partition, subject, record.value, headers)
         if len(subject) > KEY_BYTES_MAX - KEY_PREFIX:
             self.refuse(number, record, Refusal(KEY_TOO_LONG, f"the subject has {len(subject)} bytes"))
             return
@@ -130,7 +133,8 @@ class Assembly:
         of_contact, bytes_ = key.startswith(CONTACT), 0
         for output in outputs:
             contact = output.key.encode()
-            partition = self._place(held, contact, count) if of_contact else self._rule(contact) % count
+            own = of_contact and not output.elsewhere
+            partition = self._place(held, contact, count) if own else self._rule(contact) % count
             send = Send(topic, partition, contact, _encode(output.body), CLOUDEVENT)
             bytes_ += self._fits(send)
             others.append(send)
