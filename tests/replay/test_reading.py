@@ -14,16 +14,17 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.replay.support import DAY, START, event, job
+from tests.replay.support import DAY, HOUR, START, WALL, event, job, lifecycle
 from worker.events import decode, decode_lines
 from worker.instants import format_instant
+from worker.plan import compile_plan
 from worker.replay import ReplayError, Source, replay
 from worker.replay import lines as lines_module
 from worker.replay.families import Families, ties
 from worker.replay.inputs import open_inputs
 from worker.replay.lines import LINE_BYTES_MAX, format_of, read_lines
 from worker.replay.records import Span
-from worker.replay.spread import spans
+from worker.replay.spread import lay, part_count, spans
 
 LINES = st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=30)
 
@@ -148,8 +149,37 @@ def test_ties_are_found_in_events_and_nowhere_else() -> None:
         event(0, "page.viewed", "g", url="contact.merged"),
         b"contact.merged",
         b'{"type":"contact.merged"}',
+        b'{"data":{"url":"contact.s","from":"i"},"type":"contact.split","subject":"h"}',
     ]
-    assert list(ties([lines])) == [("a", "b"), ("c", "d"), ("e", "e")]
+    found = [("a", "b"), ("c", "d"), ("e", "e"), ("h", "i")]
+    assert list(ties([lines])) == found
+    escaped = b'{"type":"contact.m\\u0065rged","subject":"j","data":{"from":"k"}}'
+    assert list(ties([[*lines, escaped]])) == [*found, ("j", "k")]
+
+
+@pytest.mark.parametrize("fractions", [True, False], ids=["one way of writing times", "several"])
+@pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
+def test_the_newest_event_is_found_among_what_is_none(tmp_path: Path, order: int, fractions: bool) -> None:
+    lines = [event(at * HOUR, "page.viewed", f"c{at}") for at in range(300)]
+    if not fractions:
+        lines = [line.replace(b".000Z", b"Z") if place % 3 else line for place, line in enumerate(lines)]
+    refused = event(400 * HOUR, "page.viewed").replace(b'"specversion":"1.0"', b'"specversion":"2.0"')
+    ahead = event(500_000 * HOUR, "page.viewed")
+    path = tmp_path / "events"
+    path.write_bytes(b"\n".join([*lines, refused, ahead, b"nonsense"][::order]))
+    plan = compile_plan(lifecycle())
+    span = Span(0, 0, path.stat().st_size)
+    told = lay(plan, Source(path, "events"), span, 3, Families(), WALL, tmp_path, "0", lambda count: None)
+    assert told == (303, START + 299 * HOUR)
+
+
+@given(
+    read=st.integers(0, 1 << 40), part=st.integers(1 << 20, 1 << 26), processes=st.integers(1, 64),
+)  # fmt: skip
+def test_every_process_has_as_many_parts(read: int, part: int, processes: int) -> None:
+    parts = part_count(read, part, processes, 200 * 64)
+    assert parts == 200 * 64 or (parts % processes == 0 and parts * part >= read)
+    assert processes == 1 or parts >= 2 * processes
 
 
 @given(ties=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=20))

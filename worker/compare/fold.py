@@ -32,7 +32,7 @@ from worker.replay.pool import Pool, Report
 from worker.replay.records import Span
 from worker.replay.results import Shelf, merged
 from worker.replay.run import Progress
-from worker.replay.spread import Laid, laid, lay, spans
+from worker.replay.spread import Laid, laid, lay, part_count, spans
 
 PART_BYTES: Final = 32 << 20  # of events, held once and grouped once a definition
 PARTS_MAX: Final = 200
@@ -111,7 +111,7 @@ def compare(
     job = _Job(tuple(variants), tuple(sources), terms, each is not None)
     read = sum(source.path.stat().st_size * (1 if source.format == "plain" else COMPRESSED) for source in sources)
     bytes_ = sum(source.path.stat().st_size for source in sources)
-    parts = min(PARTS_MAX, max(processes, -(-read // PART_BYTES)))
+    parts = part_count(read, PART_BYTES, processes, PARTS_MAX)
     report = _report(progress, bytes_ * PASSES)
     cut = spans(list(sources), processes)
     with ExitStack() as stack:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Set
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from worker.fold.identity import IDENTITY_TYPES, MERGES
 
-# In JSON any letter may be written as an escape: lines that hold one are looked at as well.
-_HINT: Final = re.compile(rb"contact\.[mise]|\\u00", re.ASCII)
+_KEPT: Final = "families"
+_HINT: Final = b'"contact.'
+_KINDS: Final = (b"e", b"id", b"m", b"s")  # how what stands after the hint begins: erased, identified, merged, split
+_ESCAPE: Final = b"\\u00"  # in JSON any letter may be written as an escape: lines that hold one are looked at as well
 
 
 class _Glance(msgspec.Struct):
@@ -41,6 +43,10 @@ class Families:
         """Every contact that is tied to another, or may be."""
         return self._above.keys()
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Ties that come to the same."""
+        return list(self._above.items())
+
     def join(self, one: str, other: str) -> None:
         above = self._above
         above.setdefault(one, one)
@@ -56,6 +62,17 @@ class Families:
         return contact
 
 
+def keep_families(folder: Path, ties: Iterable[Iterable[tuple[str, str]]]) -> None:
+    """Put what the ties come to into the folder, for all processes that work on it."""
+    families = Families(tie for found in ties for tie in found)
+    (folder / _KEPT).write_bytes(msgspec.msgpack.encode(families.pairs()))
+
+
+def families_kept(folder: Path) -> Families:
+    """What `keep_families` put there."""
+    return Families(msgspec.msgpack.decode((folder / _KEPT).read_bytes(), type=list[tuple[str, str]]))
+
+
 def tie(kind: str, subject: str, data: Mapping[str, Any]) -> tuple[str, str]:
     """The two ids that an event of `IDENTITY_TYPES` ties; an erasure ties an id to itself, for it may reach others."""
     other = data.get(MERGES.get(kind, "from"))
@@ -65,12 +82,25 @@ def tie(kind: str, subject: str, data: Mapping[str, Any]) -> tuple[str, str]:
 def ties(blocks: Iterable[list[bytes]]) -> Iterator[tuple[str, str]]:
     """The ties in lines that nobody has decoded: what is no event, or no such one, is passed over at little cost."""
     for lines in blocks:
-        for line in lines:
-            if (b"contact." not in line and b"\\u00" not in line) or _HINT.search(line) is None:
-                continue
+        text = b"\n".join(lines)
+        escaped = b"\\" in text and _ESCAPE in text
+        for line in lines if escaped else _hinting(text):
             try:
                 seen = _glance(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 continue
             if seen.type in IDENTITY_TYPES:
                 yield tie(seen.type, seen.subject, seen.data or {})
+
+
+def _hinting(text: bytes) -> Iterator[bytes]:
+    """The lines of the text in which something begins as the name of such an event does."""
+    at = text.find(_HINT)
+    while at >= 0:
+        after = at + len(_HINT)
+        if text.startswith(_KINDS, after):
+            end = text.find(b"\n", after)
+            end = len(text) if end < 0 else end
+            yield text[text.rfind(b"\n", 0, at) + 1 : end]
+            after = end
+        at = text.find(_HINT, after)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from worker.fold.engine import Engine
-from worker.replay.families import Families, ties
+from worker.replay.families import Families, families_kept, keep_families, ties
 from worker.replay.job import Job
 from worker.replay.lines import read_lines
 from worker.replay.part import History, Part, Told, Totals
@@ -21,12 +23,15 @@ from worker.replay.spread import Laid, laid, lay, spans
 
 @dataclass(frozen=True)
 class Bench:
-    """What a process works with."""
+    """What a process works with. `families` are read from the folder, where `Parts` has put them, once."""
 
     job: Job
     engine: Engine
-    families: Families
     folder: Path
+
+    @cached_property
+    def families(self) -> Families:
+        return families_kept(self.folder)
 
 
 class Folded(NamedTuple):
@@ -44,10 +49,11 @@ class Parts:
         self.told: list[Told] = []
         self._folder = folder
         self._parts = parts
+        self._telling = job.terms.telling
         cut = spans(list(job.sources), processes)
-        with Pool(processes, report, _bench, job, Families(), folder) as pool:
-            families = Families(tie for found in pool.run(_ties, [(span,) for span in cut]) for tie in found)
-        with Pool(processes, report, _bench, job, families, folder) as pool:
+        with Pool(processes, report, _bench, job, folder) as pool:
+            self.engine = pool.setting.engine
+            keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
             laid_out = pool.run(_lay, [(number, span, parts) for number, span in enumerate(cut)])
             newest = max((one.newest for one in laid_out), default=0)
             self.clock = newest if job.terms.as_of is None else job.terms.as_of
@@ -57,15 +63,16 @@ class Parts:
                 self.told += folded.told
 
     def histories(self) -> Iterator[History]:
-        return merged(Shelf(self._folder, f"part-{part}") for part in range(self._parts))
+        """Nothing where nothing is told: the totals say all."""
+        return merged(Shelf(self._folder, f"part-{part}") for part in range(self._parts) if self._telling)
 
     def dead_rows(self) -> Iterator[tuple[int, bytes]]:
         shelves = (Shelf(self._folder, f"dead-{part}") for part in range(self._parts))
         return ((row.position, row.changes) for row in merged(shelves))
 
 
-def _bench(job: Job, families: Families, folder: Path) -> Bench:
-    return Bench(job, job.engine(), families, folder)
+def _bench(job: Job, folder: Path) -> Bench:
+    return Bench(job, job.engine(), folder)
 
 
 def _ties(bench: Bench, report: Report, span: Span) -> set[tuple[str, str]]:
@@ -97,7 +104,11 @@ def _fold(bench: Bench, report: Report, number: int, cut: list[Span], before: li
                 numbers = array("Q", [before[name] + at for at in numbers])
             part.read(span.source, lines, numbers)
             report(sum(map(len, lines)) + len(lines))
-    Shelf(bench.folder, f"part-{number}").put(part.fold(clock))
+    histories = part.fold(clock)
+    if bench.job.terms.telling:
+        Shelf(bench.folder, f"part-{number}").put(histories)
+    else:
+        deque(histories, maxlen=0)
     dead = sorted(part.dead, key=lambda letter: letter.position)
     rows = (History(letter.position, encode_line(dead_row(bench.job.sources, letter)), b"") for letter in dead)
     Shelf(bench.folder, f"dead-{number}").put(rows)

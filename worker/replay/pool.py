@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
@@ -28,6 +29,12 @@ def _begin(make: Callable[..., Any], arguments: tuple[Any, ...], done: Any) -> N
     _setting, _done = make(*arguments), done
 
 
+def _go_on(setting: Any, done: Any) -> None:
+    """For a process that was forked: it has the setting already."""
+    global _setting, _done
+    _setting, _done = setting, done
+
+
 def _report(count: int) -> None:
     with _done.get_lock():
         _done.value += count
@@ -38,7 +45,10 @@ def _call(task: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
 
 
 class Pool(Generic[Setting]):
-    """Runs tasks `task(setting, report, *arguments)`; each process makes its setting, once, by `make(*arguments)`."""
+    """Runs tasks `task(setting, report, *arguments)`; the setting is made by `make(*arguments)`.
+
+    Once, where processes can be forked and so share it; else once in each.
+    """
 
     def __init__(self, processes: int, report: Report | None, make: Callable[..., Setting], *arguments: Any) -> None:
         self._processes = processes
@@ -52,13 +62,15 @@ class Pool(Generic[Setting]):
 
     def __enter__(self) -> Self:
         if self._processes == 1:
-            self._setting = self._make(*self._arguments)
             return self
-        context = _context()
+        context, forked = _context()
         self._done = context.Value("Q", 0)
-        self._executor = ProcessPoolExecutor(
-            self._processes, context, initializer=_begin, initargs=(self._make, self._arguments, self._done)
-        )
+        begin: Callable[..., None] = _begin
+        given: tuple[Any, ...] = self._make, self._arguments, self._done
+        if forked:
+            begin, given = _go_on, (self.setting, self._done)
+            gc.freeze()  # else the first search for cycles in each process would copy all that they share
+        self._executor = ProcessPoolExecutor(self._processes, context, initializer=begin, initargs=given)
         return self
 
     def __exit__(
@@ -67,10 +79,17 @@ class Pool(Generic[Setting]):
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
 
+    @property
+    def setting(self) -> Setting:
+        """The setting as this process has it."""
+        if self._setting is None:
+            self._setting = self._make(*self._arguments)
+        return self._setting
+
     def run(self, task: Callable[..., Result], calls: Iterable[Sequence[Any]]) -> list[Result]:
         """The results of the task for each of these arguments, in their order. Raises what a task raises."""
         if self._executor is None:
-            return [task(self._setting, self._report, *arguments) for arguments in calls]
+            return [task(self.setting, self._report, *arguments) for arguments in calls]
         futures = [self._executor.submit(_call, task, tuple(arguments)) for arguments in calls]
         left = set(futures)
         try:
@@ -91,7 +110,7 @@ class Pool(Generic[Setting]):
         self._reported = done
 
 
-def _context() -> BaseContext:
+def _context() -> tuple[BaseContext, bool]:
     """Forked processes are there at once and share what is loaded; where there is no fork they start anew."""
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("fork" if "fork" in methods else "spawn")
+    forked = "fork" in multiprocessing.get_all_start_methods()
+    return multiprocessing.get_context("fork" if forked else "spawn"), forked

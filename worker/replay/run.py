@@ -21,6 +21,7 @@ from worker.replay.parts import Parts
 from worker.replay.pool import Report
 from worker.replay.records import DeadLetter, Span
 from worker.replay.results import Results, dead_row, encode_line
+from worker.replay.spread import part_count
 
 PARTS_MAX: Final = 200  # each has two open files while it is laid
 COMPRESSED: Final = 8  # how much larger a compressed file is, about, when it is read
@@ -55,13 +56,13 @@ def replay(
         if processes == 1 and read <= sizes.direct:
             folded = Directly(job, _progress(progress, bytes_))
         else:
-            parts = min(PARTS_MAX, max(processes, -(-read // sizes.part)))
+            parts = part_count(read, sizes.part, processes, PARTS_MAX)
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-replay-")))
             folded = Parts(job, parts, processes, folder, _progress(progress, bytes_ * PASSES))
         for history in folded.histories():
             if results is not None:
                 results.contact(history)
-        changes, rows = fold_companies(job.engine(), folded.told, folded.clock)
+        changes, rows = fold_companies(folded.engine, folded.told, folded.clock)
         totals = folded.totals
         totals.outputs += len(changes)
         before = []
@@ -96,7 +97,8 @@ class Directly:
         spans = [(source, Span(0, 0, source.path.stat().st_size)) for source in job.sources]
         if job.terms.by_time:  # what comes later in the file may have happened before
             families = Families(tie for source, span in spans for tie in ties(read_lines(source, span)))
-        self._part = Part(job.engine(), job.terms, families)
+        self.engine = job.engine()
+        self._part = Part(self.engine, job.terms, families)
         self._sources = job.sources
         for place, (source, span) in enumerate(spans):
             numbers = count(1)

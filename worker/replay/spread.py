@@ -23,15 +23,18 @@ from worker.replay.lines import BLOCK_BYTES, Progress, read_lines
 from worker.replay.records import Source, Span
 
 HELD_MAX: Final = 2_000  # lines of one part that wait to be written
-CANDIDATES_MAX: Final = 50  # newest lines looked at more closely, whether they are events at all
+SPANS_EACH: Final = 4  # of a process: one that was kept waiting leaves spans to the others
+PARTS_EACH: Final = 3  # likewise; never one process with a part more than the others where all are alike
+INSTANT: Final = len("2026-01-05T09:00:00.000Z")
 
 
-class _Glance(msgspec.Struct):
+class _Glance(msgspec.Struct, gc=False):
     subject: str
     time: str
 
 
 _glance: Final = msgspec.json.Decoder(_Glance).decode
+_NOTHING: Final = _Glance("", "")
 
 
 class Laid(NamedTuple):
@@ -41,15 +44,23 @@ class Laid(NamedTuple):
     newest: int
 
 
-def spans(sources: list[Source], count: int) -> list[Span]:
-    """The sources in spans that can be read side by side: about `count`, of like size, in the order of reading."""
+def spans(sources: list[Source], processes: int) -> list[Span]:
+    """The sources in spans of like size that can be read side by side, in the order of reading."""
     sizes = [source.path.stat().st_size for source in sources]
+    count = 1 if processes == 1 else processes * SPANS_EACH
     each = max(BLOCK_BYTES, -(-sum(sizes) // count))
     found: list[Span] = []
     for number, (source, size) in enumerate(zip(sources, sizes, strict=True)):
         step = each if source.format == "plain" else max(size, 1)
         found += [Span(number, start, min(start + step, size)) for start in range(0, size, step)]
     return found
+
+
+def part_count(read: int, part: int, processes: int, most: int) -> int:
+    """In how many parts of at most `part` bytes to lay what is read, so that all processes have as many."""
+    least = 1 if processes == 1 else processes * PARTS_EACH
+    count = max(least, -(-read // part))
+    return min(most, -(-count // processes) * processes)
 
 
 def lay(
@@ -66,27 +77,20 @@ def lay(
     """Lay the span's lines, with their numbers within it, into files `NAME-PART.lines` and `.numbers` of the folder."""
     lines: list[list[bytes]] = [[] for _ in range(parts)]
     numbers = [array("Q") for _ in range(parts)]
-    ahead = wall + AHEAD_MS
-    best, candidates = 0, [(0, b"")]
+    newest, ahead = 0, wall + AHEAD_MS
     number = 0
     opened: _Opened = {}
     try:
         for block in read_lines(source, span, progress):
-            for line in block:
+            subjects, times = _seen(block)
+            if families:
+                subjects = [families.head(subject) for subject in subjects]
+            newest = _newest(plan, block, times, newest, ahead)
+            for line, subject in zip(block, subjects, strict=True):
                 number += 1
-                try:
-                    seen = _glance(line)
-                    part = crc32((families.head(seen.subject) if families else seen.subject).encode()) % parts
-                    at = parse_instant(seen.time)
-                except (msgspec.DecodeError, ValueError, RecursionError):
-                    if not line or line.isspace():
-                        continue
-                    part, at = 0, 0
-                if best <= at <= ahead:
-                    best = at
-                    candidates.append((at, line))
-                    if len(candidates) > CANDIDATES_MAX:
-                        del candidates[0]
+                if not subject and (not line or line.isspace()):
+                    continue
+                part = crc32(subject.encode()) % parts
                 held = lines[part]
                 held.append(line)
                 numbers[part].append(number)
@@ -100,7 +104,61 @@ def lay(
         for files in opened.values():
             for file in files:
                 file.close()
-    return Laid(number, _newest(plan, candidates))
+    return Laid(number, newest)
+
+
+def _seen(block: list[bytes]) -> tuple[list[str], list[str]]:
+    """Each line's contact and time, as they are written; empty where it has none: it is no event then."""
+    subjects: list[str] = []
+    times: list[str] = []
+    for line in block:
+        try:
+            seen = _glance(line)
+            seen.subject.encode()
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            seen = _NOTHING
+        subjects.append(seen.subject)
+        times.append(seen.time)
+    return subjects, times
+
+
+def _newest(plan: Plan, block: list[bytes], times: list[str], newest: int, ahead: int) -> int:
+    """The time of the newest event so far (epoch ms): one that is accepted whole and lies before `ahead`.
+
+    What looks like one may be refused, so each that would be the newest is looked at, the likeliest first.
+    """
+    if _is_uniform(times):
+        last = max(times)  # as text they are in the order of time
+        at = _instant(last)
+        if at <= newest or (at <= ahead and _is_event(plan, block[times.index(last)])):
+            return max(at, newest)
+    for at, line in sorted(zip(map(_instant, times), block, strict=True), reverse=True):
+        if at <= newest:
+            break
+        if at <= ahead and _is_event(plan, line):
+            return at
+    return newest
+
+
+def _is_uniform(times: list[str]) -> bool:
+    """Whether all are written as `2026-01-05T09:00:00.000Z` is."""
+    text, count = "".join(times), len(times)
+    if not times or set(map(len, times)) != {INSTANT}:
+        return False
+    return text[10::INSTANT] == "T" * count and text[19::INSTANT] == "." * count and text[23::INSTANT] == "Z" * count
+
+
+def _instant(text: str) -> int:
+    """Epoch ms; 0 where it is no time."""
+    try:
+        return parse_instant(text)
+    except ValueError:
+        return 0
+
+
+def _is_event(plan: Plan, line: bytes) -> bool:
+    event = decode(None, line)
+    return isinstance(event, Event) and not isinstance(accept_fields(plan, event), Refusal)
 
 
 _Opened = dict[int, tuple[IO[bytes], IO[bytes]]]
@@ -114,15 +172,6 @@ def _write(opened: _Opened, folder: Path, name: str, part: int, lines: list[byte
     lines.append(b"")
     files[0].write(b"\n".join(lines))
     files[1].write(numbers.tobytes())
-
-
-def _newest(plan: Plan, candidates: list[tuple[int, bytes]]) -> int:
-    """The time of the newest of them that is an event whole; what looked like one may be refused."""
-    for at, line in reversed(candidates):
-        event = decode(None, line)
-        if isinstance(event, Event) and not isinstance(accept_fields(plan, event), Refusal):
-            return at
-    return 0
 
 
 def laid(folder: Path, name: str, part: int) -> Iterator[tuple[list[bytes], array[int]]]:
