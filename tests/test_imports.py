@@ -27,6 +27,7 @@ ROOMS = [
     {"replay"},
     {"lint", "scenarios"},
     {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive"},
+    {"live"},
     {"commands"},
 ]
 PURE = {"instants", "definition", "machine", "plan", "fold", "events", "company"}

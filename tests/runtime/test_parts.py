@@ -361,10 +361,10 @@ def test_a_contact_s_shadow_is_the_same_under_one_key_and_another_under_another(
 
 def test_metrics_count_moves_and_corrections_by_stage_and_keep_few_names() -> None:
     metrics = Metrics()
-    moved = {"type": "lifecycle.stage.changed.v1", "data": {"direction": "forward", "to": "mql"}}
+    moved = {"type": "lifecycle.stage.changed.v1", "data": {"direction": "forward", "from": "lead", "to": "mql"}}
     corrected = {"type": "lifecycle.corrected.v1", "data": {"withdrawn": [], "current": {"stage": "lead"}}}
     metrics.published([Output("ann", moved), Output("ann", moved), Output("ann", corrected), Output("ann", {})])
-    assert metrics.moves == {("forward", "mql"): 2}
+    assert metrics.moves == {("lead", "mql"): 2}
     assert metrics.corrections == {"lead": 1}
     assert metrics.outputs == {"lifecycle.stage.changed.v1": 2, "lifecycle.corrected.v1": 1, "other": 1}
     metrics.published(Output("ann", {"type": f"type-{number}"}) for number in range(2 * NAMES_MAX))

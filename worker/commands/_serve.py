@@ -23,6 +23,7 @@ from worker.transports.base import Transport
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from worker.commands._live import Beside
     from worker.definition.model import Lifecycle
 
 
@@ -36,8 +37,19 @@ def engine_of(settings: Settings, lifecycle: Lifecycle) -> Engine:
         except ValueError as error:
             raise SettingsError("publish_from", f"{given!r} is {error}") from None
     secret = settings.contact_key.get_secret_value().encode() if settings.contact_key is not None else b""
+    plan, refusals = compile_plan(lifecycle), None
+    if settings.http is not None:
+        from worker.live.refusals import Refusals
+
+        refusals = Refusals(plan)
+        plan = refusals.plan
     return Engine(
-        compile_plan(lifecycle), grace=True, too_late=settings.too_late, publish_from=publish_from, secret=secret
+        plan,
+        grace=True,
+        too_late=settings.too_late,
+        publish_from=publish_from,
+        secret=secret,
+        refusals=refusals,
     )
 
 
@@ -49,8 +61,12 @@ def worker_of(
     *,
     transport: Transport | None = None,
     report: Callable[[Progress], None] | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[Worker]:
-    """A worker under these settings. In the end it is closed, and its store, and its log unless that was given."""
+    """A worker under these settings. In the end it is closed, and its store, and its log unless that was given.
+
+    What is `beside` it begins once it is made, and ends before it is closed.
+    """
     engine = engine_of(settings, read_lifecycle(settings.lifecycle))
     with ExitStack() as stack:
         if transport is None:
@@ -62,5 +78,7 @@ def worker_of(
             logger.warning("store-emptied", folder=str(settings.state_dir), why=store.emptied)
         worker = Worker(transport, store, engine, settings, clock, logger, report=report)
         stack.callback(worker.close, leave=settings.leave)
+        if beside is not None:
+            stack.enter_context(beside(worker, engine, store))
         relax()
         yield worker

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType, NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 FIRST: Final = (
     "lifecycle", "broker", "input_topic", "output_topic", "dead_letter_topic", "contacts_topic", "group", "state_dir",
     "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition",
-    "require_signed", "leave",
+    "require_signed", "leave", "http",
 )  # fmt: skip
 """In the order of the help; all other settings follow."""
 
@@ -77,6 +78,7 @@ def _kind(annotation: Any) -> Any:
 Examples:
   lifecycle run --lifecycle 10ex --broker kafka://localhost:9092
   lifecycle run --lifecycle 10ex --broker embedded:log.db --contacts-topic contacts
+  lifecycle run --lifecycle 10ex --broker kafka://localhost:9092 --http 127.0.0.1:9464
   LIFECYCLE_BROKER=kafka://broker:9092 lifecycle run --config worker.toml"""
 )
 @_setting_options
@@ -88,6 +90,7 @@ def command(config: Path | None, **flags: Any) -> None:
     (input_topic), in this order. The file's [kafka] table goes to the client: TLS, SASL, any option of its own.
     Missing topics are made, and named in the log.
     """
+    from worker.commands._live import beside, listen
     from worker.commands._serve import worker_of
     from worker.runtime.clock import SystemClock
     from worker.runtime.logs import open_logger
@@ -95,9 +98,15 @@ def command(config: Path | None, **flags: Any) -> None:
     settings = load(flags, config)
     logger = open_logger(settings)
     _check_signed(settings, logger)
-    stop = _stop_on_signals(settings, logger)
-    with worker_of(settings, SystemClock(), logger) as worker:
-        worker.run(stop)
+    clock = SystemClock()
+    with ExitStack() as stack:
+        bound = listen(settings, logger)  # first of all: where that fails, the worker has not joined its group
+        stop = _stop_on_signals(settings, logger)
+        made = None
+        if bound is not None:
+            stack.enter_context(bound)
+            made = beside(bound, settings, clock, stop, logger)
+        stack.enter_context(worker_of(settings, clock, logger, beside=made)).run(stop)
 
 
 def _check_signed(settings: Settings, logger: FilteringBoundLogger) -> None:

@@ -21,8 +21,8 @@ def render(explained: Explanation) -> Iterator[Text]:
         yield Text()
         yield Text("Earlier visits", "bold")
         for visit in explained.visits:
-            until = f"to {_minute(visit.left)}" if visit.left else "and on"
-            yield Text.assemble((f"{_minute(visit.entered)}  ", "dim"), words(visit.stage), (f"  {until}", "dim"))
+            until = f"to {minute(visit.left)}" if visit.left else "and on"
+            yield Text.assemble((f"{minute(visit.entered)}  ", "dim"), words(visit.stage), (f"  {until}", "dim"))
     if explained.steps:
         yield Text()
         yield Text("History", "bold")
@@ -37,7 +37,7 @@ def render(explained: Explanation) -> Iterator[Text]:
         if not number:
             yield Text()
             yield Text("Not accepted", "bold")
-        yield Text.assemble((f"{_minute(refusal['time'])}  ", "dim"), f"{refusal['type']}: {refusal['message']}")
+        yield Text.assemble((f"{minute(refusal['time'])}  ", "dim"), f"{refusal['type']}: {refusal['message']}")
     if explained.why_not is not None:
         yield Text()
         yield from _why_not(explained.why_not, explained)
@@ -49,11 +49,11 @@ def render(explained: Explanation) -> Iterator[Text]:
 
 def _head(explained: Explanation) -> Iterator[Text]:
     if not explained.known:
-        yield Text.assemble((explained.contact, "bold"), f": nothing is known of it as of {_minute(explained.at)}")
+        yield Text.assemble((explained.contact, "bold"), f": nothing is known of it as of {minute(explained.at)}")
         return
     name = explained.stage_name or words(explained.stage)
-    yield Text.assemble((explained.contact, "bold"), " is ", (name, "bold green"), f" as of {_minute(explained.at)}")
-    parts = [f"since {_minute(explained.entered_at)}" if explained.entered_at else ""]
+    yield Text.assemble((explained.contact, "bold"), " is ", (name, "bold green"), f" as of {minute(explained.at)}")
+    parts = [f"since {minute(explained.entered_at)}" if explained.entered_at else ""]
     parts.append(f"owner {words(explained.owner)}" if explained.owner else "")
     parts.append(f"status {words(explained.status)}" if explained.status else "")
     if explained.qualified is not None:
@@ -63,7 +63,7 @@ def _head(explained: Explanation) -> Iterator[Text]:
     if explained.company:
         parts.append(f"company {explained.company}")
     if explained.due_at:
-        parts.append(f"promise due {_minute(explained.due_at)}")
+        parts.append(f"promise due {minute(explained.due_at)}")
     elif explained.late:
         parts.append("promise broken")
     yield Text("  " + ", ".join(part for part in parts if part), "dim")
@@ -71,7 +71,31 @@ def _head(explained: Explanation) -> Iterator[Text]:
 
 
 def _step(step: Step) -> Iterator[Text]:
-    line = Text.assemble((f"{_minute(step.time)}  ", "dim"))
+    line = Text.assemble((f"{minute(step.time)}  ", "dim"), happened(step))
+    why = cause(step.cause)
+    if why:
+        line.append(f"  ({why})", "dim")
+    yield line
+    if step.taken is not None:
+        for condition in step.taken.conditions:
+            yield from _condition(condition, True)
+    else:
+        for name in guards(step):
+            yield Text(" " * INDENT + "✓ ", "green") + Text(name)
+    for attempt in step.refused:
+        yield from _refused(attempt)
+
+
+def guards(step: Step) -> list[str]:
+    """The conditions of a move, where all that is known of them is what was published."""
+    if step.taken is not None or step.kind != "stage.changed" or step.event is None:
+        return []
+    return list(step.event["data"].get("guards") or ())
+
+
+def happened(step: Step) -> Text:
+    """What a step is, in a few words."""
+    line = Text()
     data = step.event["data"] if step.event is not None else {}
     match step.kind:
         case "stage.changed":
@@ -88,7 +112,7 @@ def _step(step: Step) -> Iterator[Text]:
         case "refused":
             line.append(f"stays {words(step.stage)}", "yellow")
         case "signal" if data["action"] == "warned":
-            line.append(f"promise on {words(data['stage'])} ends {_minute(data['due_at'])}", "yellow")
+            line.append(f"promise on {words(data['stage'])} ends {minute(data['due_at'])}", "yellow")
         case "signal" if data["action"] in ("entered", "left"):
             line.append(
                 f"{'enters' if data['action'] == 'entered' else 'leaves'} segment {words(data['signal'])}", "cyan"
@@ -101,18 +125,7 @@ def _step(step: Step) -> Iterator[Text]:
             line.append(f"is {data['from']} too", "magenta")
         case other:
             line.append(other.replace(".", " "))
-    why = cause(step.cause)
-    if why:
-        line.append(f"  ({why})", "dim")
-    yield line
-    if step.taken is not None:
-        for condition in step.taken.conditions:
-            yield from _condition(condition, True)
-    elif step.kind == "stage.changed" and data.get("guards"):
-        for name in data["guards"]:
-            yield Text(" " * INDENT + "✓ ", "green") + Text(name)
-    for attempt in step.refused:
-        yield from _refused(attempt)
+    return line
 
 
 def _refused(attempt: Attempt) -> Iterator[Text]:
@@ -155,11 +168,11 @@ def _atom(condition: Condition) -> Text:
 def _correction(correction: Correction) -> Iterator[Text]:
     why = correction.cause
     yield Text.assemble(
-        (f"{_minute(why['time'])}  ", "dim"), f"{why['type']} ({why['id']}) arrived late and changed what was said:"
+        (f"{minute(why['time'])}  ", "dim"), f"{why['type']} ({why['id']}) arrived late and changed what was said:"
     )
     for mark, colour, bodies in (("-", "red", correction.withdrawn), ("+", "green", correction.restated)):
         for body in bodies:
-            yield Text.assemble(" " * INDENT, (f"{mark} {_minute(body['time'])}  {said(body)}", colour),
+            yield Text.assemble(" " * INDENT, (f"{mark} {minute(body['time'])}  {said(body)}", colour),
                                 (f"  ({cause(body['data'].get('cause'))})", "dim"))  # fmt: skip
 
 
@@ -233,6 +246,7 @@ def example(event: Mapping[str, Any]) -> str:
 
 
 def cause(given: Mapping[str, Any] | None) -> str:
+    """What led to a step: an event, time or a person."""
     if not given:
         return ""
     match given.get("kind"):
@@ -244,10 +258,12 @@ def cause(given: Mapping[str, Any] | None) -> str:
 
 
 def words(name: Any) -> str:
+    """A name of the definition as words."""
     return str(name).replace("_", " ") if name else "none"
 
 
 def value(given: Any) -> str:
+    """A value that a condition saw."""
     match given:
         case None | "":
             return "not set"
@@ -259,9 +275,10 @@ def value(given: Any) -> str:
             return f"{given:g}" if abs(given) < 1e6 else f"{given:,.0f}"
     text = str(given)
     if len(text) == 24 and text[10:11] == "T" and text.endswith("Z"):
-        return _minute(text)
+        return minute(text)
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _minute(instant: str | None) -> str:
+def minute(instant: str | None) -> str:
+    """An instant as people read it: day, hour and minute, UTC."""
     return instant[:MINUTE].replace("T", " ") if instant else ""

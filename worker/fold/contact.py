@@ -185,7 +185,12 @@ class Contact:
             if boundary >= record.newest and boundary >= record.fired and state.stage >= 0 and not self.frozen():
                 self.snapshot = encoder.encode(state), len(self.fresh)
             step.elapse(plan, state, event.time, self.told)
+            refusals = self.engine.refusals
+            if refusals is not None:
+                refusals.stage = -1
             step.take(plan, state, event, self.told)
+            if refusals is not None and state.stage == refusals.stage:  # no transition without an event took it on
+                self.outcome.stayed.append(state.stage)
             self.fresh.append(event)
             if self.marks is not None:
                 self.marks.add((event.id, event.source))

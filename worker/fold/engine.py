@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -24,11 +24,18 @@ FORWARDING_MS = 400 * 86_400_000  # an id that went elsewhere and was not used f
 TooLate = Literal["dead-letter", "apply-now"]
 
 
+class Refusals(Protocol):
+    """Tells of the event folded last: `stage` is where it could have moved the contact and was refused, else -1."""
+
+    stage: int
+
+
 class Engine:
     """One definition's fold. Holds no contact: state goes in and comes out, so that any number may share it.
 
     With `grace` a timer is published some time after its deadline, so that ordinary delay makes no false alarms;
     without, as soon as the clock has passed it. What happened before `publish_from` (epoch ms) is folded and not told.
+    `refusals` watches the decisions of `plan`: events that it refused are then in the outcomes.
     """
 
     def __init__(
@@ -39,6 +46,7 @@ class Engine:
         too_late: TooLate = "dead-letter",
         publish_from: int | None = None,
         secret: bytes = b"",
+        refusals: Refusals | None = None,
     ) -> None:
         self.plan = plan
         self.lifecycle = plan.lifecycle.lifecycle
@@ -49,6 +57,7 @@ class Engine:
         self.publish_from = publish_from or 0
         self.keys = Keys(secret)
         self.forwarding = FORWARDING_MS
+        self.refusals = refusals
         self._layouts: dict[str, Layout] = {}
 
     def key_of(self, event: Event) -> bytes:

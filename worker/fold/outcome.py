@@ -75,3 +75,4 @@ class Outcome:
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     duplicates: int = 0
     late: int = 0
+    stayed: list[int] = field(default_factory=list)  # stages, one for each event whose move out of it was refused

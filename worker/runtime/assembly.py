@@ -45,6 +45,7 @@ class Assembly:
         self.bytes = 0
         self.duplicates = 0
         self.late = 0
+        self.stayed: list[int] = []
         self._topics = topics
         self._limits = limits
         self._rule = rule
@@ -89,6 +90,8 @@ class Assembly:
         self.bytes += bytes_
         self.duplicates += outcome.duplicates
         self.late += outcome.late
+        if outcome.stayed:
+            self.stayed += outcome.stayed
         for place, refusal in outcome.refused:
             self.refuse(held.number, records[place], refusal)
 

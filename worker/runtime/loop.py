@@ -63,7 +63,7 @@ class Worker:
         rng: random.Random | None = None,
         crash_point: CrashPoint = no_crash,
     ) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(turned=clock.monotonic())
         self._transport = transport
         self._store = store
         self._engine = engine
@@ -100,7 +100,8 @@ class Worker:
 
     def step(self) -> bool:
         """One turn; whether there was anything to do. Errors that pass are waited out by the next turns."""
-        if self._clock.monotonic() < self._retry_at:
+        now = self.metrics.turned = self._clock.monotonic()
+        if now < self._retry_at:
             return False
         try:
             if self._parts is None:
@@ -125,7 +126,7 @@ class Worker:
             return False
         if self._attempts and self._session.committed >= self._calm_after:
             self._log.info("resumed", after_attempts=self._attempts)
-            self._attempts = 0
+            self._attempts = self.metrics.attempts = 0
         return worked
 
     def live(self) -> frozenset[int]:
@@ -153,6 +154,7 @@ class Worker:
         if self._admin is None:
             self._admin = self._transport.admin()
         topics = prepare(self._admin, settings, log)
+        self.metrics.partitions = topics.partitions
         deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version())
         shadow = Shadow(settings)
         log.info(
@@ -293,6 +295,7 @@ class Worker:
         longest = min(settings.backoff_ms_max, settings.backoff_ms * 2 ** min(self._attempts, 30))
         wait_ms = longest * (0.5 + self._rng.random() / 2)
         self._attempts += 1
+        self.metrics.attempts = self._attempts
         self.metrics.waits += 1
         self._retry_at = self._clock.monotonic() + wait_ms / 1000
         self._log.warning(

@@ -17,16 +17,23 @@ class PartitionClock:
     be unread, so wall time alone would fire too early.
     """
 
-    __slots__ = ("_probes", "reached")
+    __slots__ = ("_probes", "passed", "reached")
 
     def __init__(self) -> None:
         self.reached: int | None = None
+        self.passed = 0  # input offset up to which all is folded, transactions' markers included
         self._probes: deque[tuple[int, int, int]] = deque()
 
     def probe(self, wall_ms: int, input_end: int, internal_end: int) -> None:
         """Remember the ends of input and internal partition, looked up after the clock said `wall_ms`."""
         if len(self._probes) < PROBES_MAX:
             self._probes.append((wall_ms, input_end, internal_end))
+
+    def known_ms(self, now_ms: int) -> int:
+        """The wall time up to which all is surely read; where that is unknown, when it was first looked at."""
+        if self.reached is not None:
+            return self.reached
+        return self._probes[0][0] if self._probes else now_ms
 
     def waiting(self) -> tuple[int, int] | None:
         """The ends that must be reached for the clock to move on, None where nothing is known."""
@@ -36,7 +43,7 @@ class PartitionClock:
         """Move on to the newest time whose ends are reached by these positions."""
         probes = self._probes
         while probes and probes[0][1] <= input_position and probes[0][2] <= internal_position:
-            wall_ms = probes.popleft()[0]
+            wall_ms, self.passed, _ = probes.popleft()
             if self.reached is None or wall_ms > self.reached:  # the wall clock may have been set back
                 self.reached = wall_ms
 
@@ -56,4 +63,3 @@ class Held:
     committed_at: float | None = None  # monotonic seconds of the last commit by this worker
     deployment: bytes | None = None  # to be written with the next transaction, None where it is there
     clock: PartitionClock = field(default_factory=PartitionClock)
-    lag: int = 0  # records, as of the last look at the ends

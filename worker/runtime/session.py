@@ -140,6 +140,7 @@ class Session:
         group = self._consumer.group_metadata()
         self._follow_assignment(group)
         self._parts.crash_point("membership")
+        self._metrics.member = group.generation >= 0
         if group.generation < 0:
             return False  # no member at the moment: offsets sent without a generation would not be fenced
         # Step 3.
@@ -208,6 +209,8 @@ class Session:
             self._log.info("partitions-assigned", partitions=new, generation=group.generation)
             self._suspend([self._hold(number) for number in new])
         self._metrics.partitions_assigned = len(self.held)
+        if new or gone:
+            self._metrics.held = frozenset(self.held)
 
     def _hold(self, number: int) -> Held:
         topics = self._parts.topics
@@ -231,8 +234,7 @@ class Session:
         for held in helds:
             del self.held[held.number]
             self._waiting.remove(held)
-            self._metrics.lag_records.pop(held.number, None)
-            self._metrics.lag_seconds.pop(held.number, None)
+            self._metrics.forget(held.number)
 
     def _suspend(self, helds: Iterable[Held]) -> None:
         """These are not folded before they are restored; their polled records are forgotten and read again."""
@@ -240,6 +242,7 @@ class Session:
         if not suspended:
             return
         numbers = {held.number for held in suspended}
+        self._metrics.live -= numbers  # before anything of it changes: who reads from outside asks there first
         self._inbox.drop(numbers)
         self._messages.drop(numbers)
         self._parts.restorer.drop(suspended)
@@ -272,10 +275,9 @@ class Session:
         if restorer.busy():
             for held in restorer.step(alone=not any(held.live for held in self.held.values())):
                 self._go_live(held)
-        self._assign_internal()
-        live = sum(held.live for held in self.held.values())
-        self._metrics.partitions_live = live
-        return live < len(self.held)
+        live = self._assign_internal()
+        self._metrics.live = live
+        return len(live) < len(self.held)
 
     def _go_live(self, held: Held) -> None:
         self._parts.deployments.take_over(held)
@@ -290,16 +292,20 @@ class Session:
             held.committed_at = self._clock.monotonic()
         self._parts.upkeep.probe_soon()
 
-    def _assign_internal(self) -> None:
-        """The internal topic's partitions are read of those input partitions that are live, and of no others."""
+    def _assign_internal(self) -> frozenset[int]:
+        """The internal topic's partitions are read of those input partitions that are live, and of no others.
+
+        Which those are.
+        """
         live = frozenset(number for number, held in self.held.items() if held.live)
         if live == self._internal:
-            return
+            return live
         self._internal = live
         self._messages.clear()  # read again from what is committed
         if self._reader is None:
             self._reader = self._parts.transport.reader()
         self._reader.assign({self.held[number].internal: self.held[number].internal_next for number in live})
+        return live
 
     # ------------------------------------------------------------------------------------------------ a batch
 
@@ -379,8 +385,7 @@ class Session:
             held.deployment = None
             held.committed_at = now
         self.committed += 1
-        self._metrics.transactions += 1
-        self._metrics.transaction_seconds += now - begun
+        self._metrics.committed(now - begun)
         self._count(assembly)
 
     def _count(self, assembly: Assembly) -> None:
@@ -388,7 +393,9 @@ class Session:
         metrics.states_written += len(assembly.states)
         metrics.duplicates += assembly.duplicates
         metrics.late += assembly.late
-        metrics.published(assembly.published)
+        if metrics.detailed:
+            metrics.published(assembly.published)
+            metrics.refused.update(assembly.stayed)
         if not assembly.dead:
             return
         reasons = Counter(refusal.reason for _, refusal in assembly.dead)
@@ -470,6 +477,7 @@ class Session:
             if held.live and self._in_transaction is None:
                 self._parts.store.mark(held.number, now)
         self._parts.restorer.drop(list(self.held.values()))
+        self._metrics.left()
         self.held.clear()
         self._discard_producer()
         if self._reader is not None:

@@ -26,6 +26,7 @@ from pydantic_settings import (
 from pydantic_settings import SettingsError as SettingsSourceError
 
 from worker.definition.nearest import near_miss, nearest, suggestion
+from worker.runtime.address import read_address
 from worker.runtime.errors import SettingsError
 from worker.transports.partitioner import ALIASES, HASHES
 
@@ -112,6 +113,15 @@ class Settings(BaseSettings):
     refresh_interval_ms: Milliseconds = Field(default=3_600_000, description="an idle partition's offset is kept alive")
     fenced_max: Count = Field(default=10, description="fencings within a minute that end the worker")
 
+    # What it serves
+    http: str | None = Field(
+        default=None, description="HOST:PORT for health, figures and contacts; a PORT alone is this machine's only"
+    )
+    http_stall_ms: Milliseconds = Field(default=120_000, description="a loop that hasn't turned for so long is stuck")
+    http_frozen_ms: Milliseconds = Field(
+        default=60_000, description="a partition behind that hasn't moved for so long is frozen"
+    )
+
     # The rest
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "console", "json"] = "auto"
@@ -141,6 +151,11 @@ class Settings(BaseSettings):
         if value is not None and not NAME.fullmatch(value):
             raise ValueError("a topic is 1 to 200 letters, digits, '.', '_' or '-'")
         return value
+
+    @field_validator("http")
+    @classmethod
+    def _http(cls, value: str | None) -> str | None:
+        return None if value is None else str(read_address(value))
 
     @field_validator("partitioner")
     @classmethod

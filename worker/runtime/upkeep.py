@@ -18,6 +18,7 @@ from worker.transports.errors import Retriable, TransportError
 
 NOTHING: Final[frozenset[int]] = frozenset()
 PURGES_MAX: Final = 1_000  # partitions purged in one request
+COUNT_SECONDS: Final = 10.0  # between two countings of what the store holds
 
 
 class Upkeep:
@@ -45,6 +46,8 @@ class Upkeep:
         self._looked = now
         self._unassigned = NOTHING
         self._may_purge = True
+        self._counted: float | None = None
+        self._places: dict[int, tuple[int, int, int | None]] = {}  # how far each was at the last look
 
     def probe(self, live: Sequence[Held]) -> None:
         """Ask where the partitions end, for their clocks and for the lag. Raises what the log raises."""
@@ -56,11 +59,26 @@ class Upkeep:
         wall_ms = self._clock.wall_ms()
         ends = self._admin.end_offsets([held.input for held in live] + [held.internal for held in live])
         for held in live:
+            self._measure(held, wall_ms, ends[held.input], now)
             held.clock.probe(wall_ms, ends[held.input], ends[held.internal])
-            self._metrics.lag_records[held.number] = max(0, ends[held.input] - held.next)
-            reached = held.clock.reached
-            if reached is not None:
-                self._metrics.lag_seconds[held.number] = max(0, wall_ms - reached) / 1000
+        if self._metrics.detailed and (self._counted is None or now - self._counted >= COUNT_SECONDS):
+            self._counted = now
+            for held in live:
+                self._metrics.keys[held.number] = self._store.count(held.number)
+
+    def _measure(self, held: Held, wall_ms: int, end: int, now: float) -> None:
+        """How far behind the partition is. Called before the clock learns of the ends just looked up."""
+        metrics, number, clock = self._metrics, held.number, held.clock
+        metrics.lag_records[number] = max(0, end - max(held.next, clock.passed))
+        # Not there yet: it is behind at least since the oldest look that it has not caught up with.
+        metrics.read_until_ms[number] = clock.known_ms(wall_ms)
+        if clock.reached is not None:
+            metrics.caught_up.add(number)
+            metrics.lag_seconds[number] = max(0, wall_ms - clock.reached) / 1000
+        place = (held.next, held.internal_next, clock.reached)
+        if clock.waiting() is None or self._places.get(number) != place:
+            metrics.advanced[number] = now
+        self._places[number] = place
 
     def probe_soon(self) -> None:
         """Ask at the next opportunity: partitions have become live whose clocks stand still until then."""
