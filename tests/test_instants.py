@@ -100,5 +100,5 @@ def test_the_cache_of_days_is_bounded() -> None:
 
     for day in range(instants._DAYS_KEPT + 10):
         assert parse_instant(format_instant(day * DAY_MS)) == day * DAY_MS
-    assert len(instants._day_starts) <= instants._DAYS_KEPT
+    assert len(instants.DAY_STARTS) <= instants._DAYS_KEPT
     assert len(instants._day_texts) <= instants._DAYS_KEPT

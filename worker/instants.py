@@ -25,12 +25,12 @@ _RFC3339: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
 
-_day_starts: Final[dict[str, int]] = {}  # "2026-01-05" → ms
+DAY_STARTS: Final[dict[str, int]] = {}  # "2026-01-05" → ms
 _day_texts: Final[dict[int, str]] = {}  # days since the epoch → "2026-01-05"
-_MINUTES: Final = {f"T{m // 60:02}:{m % 60:02}": m * MINUTE_MS for m in range(1440)}
-_MINUTE_TEXTS: Final = tuple(_MINUTES)
-_SECONDS: Final = {f":{s:02}": s * SECOND_MS for s in range(60)}
-_FRACTIONS: Final = {"Z": 0} | {f".{f:03}Z": f for f in range(1000)}
+MINUTES: Final = {f"T{m // 60:02}:{m % 60:02}": m * MINUTE_MS for m in range(1440)}
+_MINUTE_TEXTS: Final = tuple(MINUTES)
+SECONDS: Final = {f":{s:02}": s * SECOND_MS for s in range(60)}
+FRACTIONS: Final = {"Z": 0} | {f".{f:03}Z": f for f in range(1000)}
 
 
 def parse_instant(text: str) -> int:
@@ -41,7 +41,7 @@ def parse_instant(text: str) -> int:
     Raises: ValueError where the text is no such time, or lies outside what `format_instant` can write.
     """
     try:
-        return _day_starts[text[:10]] + _MINUTES[text[10:16]] + _SECONDS[text[16:19]] + _FRACTIONS[text[19:]]
+        return DAY_STARTS[text[:10]] + MINUTES[text[10:16]] + SECONDS[text[16:19]] + FRACTIONS[text[19:]]
     except KeyError:
         return _parse(text)
 
@@ -53,12 +53,12 @@ def _parse(text: str) -> int:
     day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = match.groups()
     if int(hour) > 23 or int(minute) > 59 or int(second) > 60:
         raise ValueError(f"no such time of day: {hour}:{minute}:{second}")
-    start = _day_starts.get(day)
+    start = DAY_STARTS.get(day)
     if start is None:
         start = (date.fromisoformat(day).toordinal() - _EPOCH_DAY) * DAY_MS
-        if len(_day_starts) >= _DAYS_KEPT:
-            _day_starts.clear()
-        _day_starts[day] = start
+        if len(DAY_STARTS) >= _DAYS_KEPT:
+            DAY_STARTS.clear()
+        DAY_STARTS[day] = start
     offset = 0
     if sign is not None:
         if int(offset_hours) > 23 or int(offset_minutes) > 59:

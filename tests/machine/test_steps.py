@@ -25,6 +25,8 @@ Moves = list[tuple[int, int]]  # when (epoch ms), and the transition's place
 class _Noted:
     """A teller that notes moves and nothing else."""
 
+    tells_guards = False
+
     def __init__(self) -> None:
         self.taken: Moves = []
 
@@ -42,10 +44,12 @@ def by_plan(plan: Plan, events: list[Event]) -> Moves:
     for event in events:
         given = accept_fields(plan, event)
         assert not isinstance(given, Refusal)
+        if given is None and state.stage >= 0:
+            continue  # an echo, or of no use to the definition: no part of the history
         data, traits = given if given is not None else ({}, None)
-        while state.stage >= 0 and 0 < (due := step.next_due(plan, state)) < event.time:
-            step.fire(plan, state, due, noted)
-        step.take(plan, state, Kept(event.time, event.type, event.id, event.source, data, traits), noted)
+        step.elapse(plan, state, event.time, noted)
+        kept = Kept(event.time, event.type, event.id, event.source, data, traits, bare=given is None)
+        step.take(plan, state, kept, noted)
     for _ in range(TIMERS_MAX):
         due = step.next_due(plan, state)
         if not due or due > CLOCK:

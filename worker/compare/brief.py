@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from worker.compare.alike import ENDLESS, Parting
 from worker.fold import step
 from worker.fold.contact import Contact
 from worker.fold.engine import Engine
 from worker.fold.outcome import Outcome, Output
 from worker.fold.state import Kept, Record, State
 from worker.instants import parse_instant
-from worker.plan.plan import Move, Plan
+from worker.plan.plan import TAIL_EVENTS, Move, Plan
 from worker.replay.world import in_order
 
 TIMER = "time"
@@ -42,6 +43,8 @@ class Entry(NamedTuple):
 
 class Told:
     """Told what became true of one contact, as `worker.fold.tell.Told`. `names` are the stages' to be compared by."""
+
+    tells_guards = False
 
     def __init__(self, plan: Plan, names: Sequence[str]) -> None:
         self.plan = plan
@@ -76,11 +79,20 @@ class Told:
 
 
 class BriefContact(Contact):
-    """A contact whose events are all at hand, and whose history is wanted in brief."""
+    """A contact whose events are all at hand, and whose history is wanted in brief.
 
-    def __init__(self, engine: Engine, name: str, now: int, outcome: Outcome, names: Sequence[str]) -> None:
+    `plan` is the engine's, or one that comes to the same and asks others besides; they are told by `parting` from
+    when on something counts that falls due.
+    """
+
+    def __init__(
+        self, engine: Engine, name: str, now: int, outcome: Outcome, names: Sequence[str], plan: Plan, parting: Parting
+    ) -> None:
         super().__init__(engine, name, None, now, outcome)
+        self.plan = plan
         self.names = names
+        self.parting = parting
+        self.marks = set()
         self._listen()
 
     def entries(self, clock: int) -> list[Entry]:
@@ -91,19 +103,41 @@ class BriefContact(Contact):
         if self.late:
             self._listen()
             state = step.begin(self.plan)
+            self.parting.until = ENDLESS
             step.run(self.plan, state, self.opened(), record.fired, self.told)
             record.state = state
+        self.parting.until = clock + 1
         self.advance(clock)
         return [*self.carried, *self.told.outputs]  # type: ignore[list-item]  # see `_listen`
 
     def leave_company(self) -> None:
         """Nobody asks."""
 
+    def _accept(self, event: Kept) -> None:
+        """As a contact's own, but without what only a record needs that others will go on from."""
+        record, plan = self.record, self.plan
+        assert record is not None and self.marks is not None
+        if self.late or plan.forget is not None or record.identity is not None or event.time < record.newest:
+            self.parting.until = ENDLESS
+            super()._accept(event)
+            return
+        self.parting.until = event.time
+        step.elapse(plan, record.state, event.time, self.told)
+        step.take(plan, record.state, event, self.told)
+        self.fresh.append(event)
+        self.marks.add((event.id, event.source))
+        self.outcome.changed = True
+        record.newest = event.time
+        record.horizon = max(record.horizon, event.time - plan.horizon)
+        if len(self.fresh) > TAIL_EVENTS:
+            self._limit()
+
     def _listen(self) -> None:
         self.told = Told(self.plan, self.names)  # type: ignore[assignment]  # told the same, it keeps entries
 
     def _begin_anew(self, at: int) -> Record:
         record = super()._begin_anew(at)
+        self.marks = set()
         self._listen()
         return record
 

@@ -20,10 +20,16 @@ from worker.plan.support import hit
 WALK_LIMIT = 64  # passes of event-less moves in one event; cycles are refused at load, this bounds what is left
 
 EMPTY: dict[str, Any] = {}
+MERGES = frozenset({"contact.merged", "contact.identified"})
 
 
 class Teller(Protocol):
-    """Who is told what became true, at the moment it does: the state is as it is right after."""
+    """Who is told what became true, at the moment it does: the state is as it is right after.
+
+    Unless it `tells_guards`, the `why` of a transition comes without the conditions that let it happen.
+    """
+
+    tells_guards: bool
 
     def moved(self, state: State, at: int, left: int, passed: int, move: Move | None, why: Any) -> None: ...
 
@@ -82,13 +88,15 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         return
     if event.traits:
         plan.take_traits(state, event.traits)
-    if kind in plan.ignores and plan.ignores[kind](data, kind, source):  # nobody's act: only its traits count
+    ignored = plan.ignores.get(kind)
+    if ignored is not None and ignored(data, kind, source):  # nobody's act: only its traits count
         plan.derive(state, at)
         if first:
             _tell_beginning(plan, state, at, begun, event, teller)
         _walk(plan, state, at, structs.replace(event, data=EMPTY), begun, teller)
         return
-    _touch(state, event)
+    if attributes(data):
+        _touch(state, event)
     key = kind if kind in plan.applies else ""
     signals: int = plan.applies[key](state, data, at, kind, source)
     plan.derive(state, at)
@@ -98,13 +106,17 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
         _tell_beginning(plan, state, at, begun, event, teller)
     if teller is not None and (loud := signals & plan.published):
         _tell_signals(state, at, loud, event, teller)
-    if teller is not None and kind in ("contact.merged", "contact.identified") and "wanted" not in data:
+    if kind in MERGES and teller is not None and "wanted" not in data:
         teller.merged(state, at, data.get("from") or data.get("anonymous_id"), event)
-    status = plan.statuses_for[key](state, data, at, signals, kind, source)
-    if status >= 0 and status != state.status:
-        _set_status(state, at, status, event, teller)
-    if state.promise is not None and plan.meets[key](state, data, at, signals, kind, source):
-        state.promise = None
+    implied = plan.statuses_for.get(key)
+    if implied is not None:
+        status = implied(state, data, at, signals, kind, source)
+        if status >= 0 and status != state.status:
+            _set_status(state, at, status, event, teller)
+    if state.promise is not None:
+        meets = plan.meets.get(key)
+        if meets is not None and meets(state, data, at, signals, kind, source):
+            state.promise = None
     signals |= begun
     if kind == "stage.set":
         signals |= _place(plan, state, event, signals, teller)
@@ -202,7 +214,7 @@ def _move(
 ) -> int:
     """Take a transition; the signals that the move itself set off."""
     data, kind, source = (EMPTY, "", "") if event is None else (event.data, event.type, event.source)
-    told = _Prepared(plan, state, move, event, signals, at) if teller is not None else None
+    told = _Prepared(plan, state, move, event, signals, at) if teller is not None and teller.tells_guards else None
     if move.reason is not None:
         state.reason = move.reason(state, data, at, signals, kind, source) or state.reason
     return _enter(plan, state, at, move.to, move, event if told is None else told, teller)
@@ -252,16 +264,19 @@ def _enter(plan: Plan, state: State, at: int, target: int, move: Move | None, wh
     signals |= plan.entered_signals.get(target, 0)
     if target < left:
         signals |= 1  # a backward move is a setback: what spoke for the contact before it no longer does
-    for place in range(len(plan.signals)) if signals else ():
-        if signals >> place & 1:
-            keep = plan.keep[place] if plan.windows >> place & 1 else 0
-            state.signals[place] = hit(state.signals[place], at, state.order, keep)
+    left_over = signals
+    while left_over:
+        place = (left_over & -left_over).bit_length() - 1
+        left_over &= left_over - 1
+        keep = plan.keep[place] if plan.windows >> place & 1 else 0
+        state.signals[place] = hit(state.signals[place], at, state.order, keep)
     if signals & plan.forgets:
-        state.behaviour, state.behaviour_at = 0.0, at
+        _forget(plan, state, at, why, signals)
     before = state.status
     if move is not None and move.status is not None:
         state.status = move.status
-    _implied_by_move(plan, state, at, left, target, why, signals)
+    if left in plan.leaving or target in plan.entering:
+        _implied_by_move(plan, state, at, left, target, why, signals)
     state.promise = _promise(plan, state, at)
     if teller is not None:
         teller.moved(state, at, left, since, move, why)
@@ -272,6 +287,13 @@ def _enter(plan: Plan, state: State, at: int, target: int, move: Move | None, wh
     if state.status != before:
         state.status_since = at
     return signals
+
+
+def _forget(plan: Plan, state: State, at: int, why: Any, signals: int) -> None:
+    """What spoke for the contact before the move is silent after it: facts and the score that say so."""
+    event = why.event if isinstance(why, _Prepared) else why
+    data, kind, source = (event.data, event.type, event.source) if isinstance(event, Kept) else (EMPTY, "", "")
+    plan.forgotten(state, data, at, signals, kind, source)
 
 
 def _implied_by_move(plan: Plan, state: State, at: int, left: int, target: int, why: Any, signals: int) -> None:
@@ -308,18 +330,14 @@ def _set_status(state: State, at: int, status: int, why: Any, teller: Teller | N
 
 
 def _tell_signals(state: State, at: int, signals: int, why: Any, teller: Teller) -> None:
-    place = 0
-    while signals >> place:
-        if signals >> place & 1:
-            teller.signalled(state, at, place, why)
-        place += 1
+    while signals:
+        teller.signalled(state, at, (signals & -signals).bit_length() - 1, why)
+        signals &= signals - 1
 
 
 def _touch(state: State, event: Kept) -> None:
     """First and last touch: any event that carries a source, a medium or a campaign attributes the contact."""
     data = event.data
-    if not attributes(data):
-        return
     values = [data.get(name) for name in UTM]
     if not any(isinstance(value, str) and value for value in values):
         return

@@ -76,6 +76,8 @@ def score(plan: Plan, state: State, at: int) -> dict[str, float]:
 class Told:
     """Collects what became true of one contact, in order. `since`: nothing before it is told (epoch ms)."""
 
+    tells_guards = True
+
     def __init__(self, plan: Plan, contact: str, since: int = 0) -> None:
         self.plan = plan
         self.contact = contact

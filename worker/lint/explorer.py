@@ -62,6 +62,8 @@ class Seen:
 class _Moves:
     """A teller of moves: (stage left, stage entered, transition or None) in order; promises broken."""
 
+    tells_guards = False
+
     def __init__(self) -> None:
         self.moves: list[Step] = []
         self.late: list[int] = []

@@ -22,7 +22,10 @@ def compile_plan(lifecycle: Lifecycle) -> Plan:
     generator = Generator(meaning)
     generator.generate()
     space, kinds = generator.run(), generator.kinds
-    per = {name: {kind: space[f"{name}_{number}"] for number, kind in enumerate(kinds)} for name in PER_TYPE}
+    per = {
+        name: {kind: space[f"{name}_{number}"] for number, kind in enumerate(kinds) if f"{name}_{number}" in space}
+        for name in PER_TYPE
+    }
     statuses = lifecycle.statuses
     company = lifecycle.company
     value = [place for place, fact in enumerate(lifecycle.facts.values()) if fact.type == "ids" and fact.amount]
@@ -55,7 +58,7 @@ def compile_plan(lifecycle: Lifecycle) -> Plan:
             pattern.name for pattern in meaning.patterns(statuses.set_by if statuses else ()) if pattern.kind == "type"
         ),
         uses=per["uses"],
-        ignores={kind: space[f"ignores_{number}"] for number, kind in enumerate(kinds) if f"ignores_{number}" in space},
+        ignores=per["ignores"],
         applies=per["applies"],
         statuses_for=per["status"],
         moves_for=per["move"],
@@ -76,9 +79,10 @@ def compile_plan(lifecycle: Lifecycle) -> Plan:
         keep=tuple(lifecycle.signals[name].keep if name in lifecycle.signals else 20 for name in meaning.signals),
         forgets=meaning.bits(
             pattern.name
-            for pattern in meaning.patterns(lifecycle.score.forget or [])
-            if pattern.kind == "signal" and pattern.guard is None
+            for forget in (lifecycle.score.forget, *(fact.forget for fact in lifecycle.facts.values()))
+            for pattern in meaning.forgetting(forget)
         ),
+        forgotten=space["forgotten"],
         fits=space.get("fits"),
         fit=space["fit"],
         behaviour=space["behaviour_at"],

@@ -12,7 +12,6 @@ import math
 import re
 from typing import Any
 
-from worker.definition.model import Implied
 from worker.plan import support
 from worker.plan.expressions import flips, is_event_only, source
 from worker.plan.meaning import Meaning
@@ -20,7 +19,7 @@ from worker.plan.meaning import Meaning
 _ARGUMENTS = "s, e, t, h, y, z"
 _LOCALS = {"S": "S = s.signals", "F": "F = s.facts", "x": "x = s.traits"}
 _FITS_KEPT = 50_000  # fit scores remembered by the traits they come of
-PER_TYPE = ("uses", "applies", "status", "move", "meets")
+PER_TYPE = ("uses", "ignores", "applies", "status", "move", "meets")
 
 
 class Generator:
@@ -36,7 +35,7 @@ class Generator:
         return "\n".join(self.lines)
 
     def generate(self) -> None:
-        """All of the plan's functions: those per event type are numbered as `kinds`."""
+        """All of the plan's functions: per event type numbered as `kinds`, left out where they never do a thing."""
         self._fit()
         for number, kind in enumerate(self.kinds):
             self._uses(number, kind)
@@ -48,6 +47,7 @@ class Generator:
         self._marks()
         self._traits()
         self._derive()
+        self._forgotten()
         self._due()
         self._stages()
         self._moves()
@@ -178,7 +178,6 @@ class Generator:
         statuses = self.meaning.lifecycle.statuses
         body = ["now = s.status"]
         if statuses is None:
-            self.function(f"status_{number}", _ARGUMENTS, ["return -1"], inner=False)
             return
         setter = self.meaning.any_of(self.meaning.patterns(statuses.set_by), kind)
         if setter:
@@ -222,10 +221,8 @@ class Generator:
                 if code is not None and place >= track:
                     reopened.append(f"    if now != {place} and ({code}): best = {place}")
             reopened.append("    return best")
-        self.function(f"status_{number}", _ARGUMENTS, [*body, *reopened, *asides, "return best"])
-
-    def _implies(self, rule: Implied, kind: str) -> str | None:
-        return self.meaning.any_of(self.meaning.patterns(rule.any), kind)
+        if len(body) > 2 or reopened or asides:
+            self.function(f"status_{number}", _ARGUMENTS, [*body, *reopened, *asides, "return best"])
 
     def _moves_for(self, number: int, kind: str) -> None:
         body = ["a = s.stage"]
@@ -242,7 +239,7 @@ class Generator:
                     )
             if tests:
                 body += [f"if a == {origin}:", *dict.fromkeys(tests), "    return -1"]
-        self.function(f"move_{number}", _ARGUMENTS, [*body, "return -1"])
+        self.function(f"move_{number}", _ARGUMENTS, [*(body if len(body) > 1 else ()), "return -1"])
 
     @staticmethod
     def _and(left: str, right: str | None) -> str:
@@ -266,7 +263,8 @@ class Generator:
             code = self.meaning.any_of(self.meaning.patterns(stage.sla.met_by), kind) if stage.sla else None
             if code is not None:
                 body.append(f"if a == {place}: return {code}")
-        self.function(f"meets_{number}", _ARGUMENTS, [*body, "return False"])
+        if len(body) > 1:
+            self.function(f"meets_{number}", _ARGUMENTS, [*body, "return False"])
 
     def _marks(self) -> None:
         body = ["m = 0"]
@@ -302,6 +300,17 @@ class Generator:
                 place = self.meaning.names.facts[name][0]
                 body.append(f"F[{place}] = as_{fact.type}({self.meaning.guard(node)}, F[{place}])")
         self.function("derive", "s, t", body)
+
+    def _forgotten(self) -> None:
+        """What a move makes the contact forget, by the signals that it set off."""
+        facts, body = self.meaning.lifecycle.facts, list[str]()
+        for name, fact in facts.items():
+            if code := self.meaning.any_of(self.meaning.forgetting(fact.forget), ""):
+                place = self.meaning.names.facts[name][0]
+                body.append(f"if {code}: F[{place}] = {_EMPTY_SOURCE[fact.type]}")
+        if code := self.meaning.any_of(self.meaning.forgetting(self.meaning.lifecycle.score.forget), ""):
+            body.append(f"if {code}: s.behaviour = 0; s.behaviour_at = t")
+        self.function("forgotten", _ARGUMENTS, [*body, "derive(s, t)"])
 
     def _due(self) -> None:
         body = ["e = {}; h = 0; t = a = s.at; y = z = ''", "b = 0"]

@@ -157,6 +157,10 @@ class Meaning:
         guard = self.guard(pattern.guard)
         return guard if bit == "True" else f"({bit} and {guard})"
 
+    def forgetting(self, given: Iterable[str] | None) -> list[ParsedPattern]:
+        """The patterns of a `forget` by which a move may make something forgotten: those that name a signal."""
+        return [pattern for pattern in self.patterns(given or []) if pattern.kind == "signal"]
+
     def any_of(self, patterns: Iterable[ParsedPattern], kind: str) -> str | None:
         found = [code for pattern in patterns if (code := self.happens(pattern, kind)) is not None]
         if not found:

@@ -49,6 +49,9 @@ class Flag:
 class Plan:
     """A lifecycle, ready to run. Places are indices into `stages`, `statuses`, `signals`; -1 is none.
 
+    Mappings by event type have "" for the types that the definition doesn't name; `ignores`, `statuses_for` and `meets`
+    have a function only where it can do something.
+
     Generated functions take (s, e, t, h, y, z): state, the event's data, its time, the signals it set off (bits), its
     type and its envelope's source; `shape`, `due` and the predicates of a state take fewer, as noted.
     """
@@ -97,7 +100,8 @@ class Plan:
     left_signals: Mapping[int, int]
     windows: int  # bits of signals whose occurrences are kept
     keep: tuple[int, ...]
-    forgets: int  # bits of signals that make the behaviour score start again
+    forgets: int  # bits of signals that make the score start again, or empty a fact
+    forgotten: Guarded  # where a move set off one of `forgets`: what is forgotten by it
     fits: Guarded | None  # (s, t): the condition named `fit`, where the file has one
     fit: Callable[[Any], float]
     behaviour: Callable[[Any, int], float]

@@ -71,6 +71,8 @@ class History(NamedTuple):
 class Counted(tell.Told):
     """Counts what became true and forgets it: for whoever wants to know how much there is."""
 
+    tells_guards = False
+
     def __init__(self, plan: Plan, contact: str, since: int = 0) -> None:
         super().__init__(plan, contact, since)
         self.count = 0
