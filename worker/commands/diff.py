@@ -67,6 +67,7 @@ def command(
     Without NEW, OLD is compared with itself under other parameters (--set), or over a range of one (--sweep).
     """
     from worker.commands._errors import Misused
+    from worker.commands._garbage import relax
     from worker.compare import Variant, compare
     from worker.compare.page import SHOWN_MAX
     from worker.compare.sweep import swept
@@ -93,6 +94,7 @@ def command(
 
         sources, _ = inputs(events, folder, "murmur2", False)
         bar = stack.enter_context(Bar("compare"))
+        relax()
 
         def compared(variants: Sequence[Variant]) -> Comparison:
             terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time)

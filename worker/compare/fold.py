@@ -1,7 +1,7 @@
 """The same events folded under several definitions: read and decoded once, each contact's histories side by side.
 
 Events are laid into parts by contact as a replay lays them, and parts are folded by several processes; each part is
-decoded once for all definitions.
+decoded once for all definitions, and folded once for those that differ in guards and figures only.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from worker.compare.brief import BriefContact, Entry, of_outputs
+from worker.compare.alike import Parting, alike, unheard, watched
+from worker.compare.part import NOBODY, BriefPart, LeadingPart, Shared
 from worker.compare.result import Changed, Figures
 from worker.definition.model import Lifecycle
 from worker.fold.engine import Engine
-from worker.fold.outcome import Event, Outcome, Output, Refusal
-from worker.fold.state import Record
-from worker.plan import compile_plan
+from worker.plan import Plan, compile_plan
 from worker.replay import Source, Terms
-from worker.replay.families import Families, ties
+from worker.replay.families import Families, families_kept, keep_families, ties
 from worker.replay.lines import read_lines
-from worker.replay.part import WIDTH, History, Part
+from worker.replay.part import History
 from worker.replay.pool import Pool, Report
 from worker.replay.records import Span
 from worker.replay.results import Shelf, merged
@@ -84,8 +84,27 @@ class _Bench:
     job: _Job
     engines: tuple[Engine, ...]
     names: tuple[tuple[str, ...], ...]
-    families: Families
+    alike: tuple[int, ...]  # variants that are folded as one with the first
+    parting: Parting
+    plan: Plan  # the first's, asking those
     folder: Path
+
+    @cached_property
+    def families(self) -> Families:
+        return families_kept(self.folder)
+
+    def parts(self) -> list[BriefPart]:
+        """A part for each variant, the first of which leads those that are like it."""
+        shared, families = Shared(), self.families
+        parts = [
+            BriefPart(engine, self.job.terms, families, names, shared)
+            for engine, names in zip(self.engines[1:], self.names[1:], strict=True)
+        ]
+        followers = [(1 << place, parts[place - 1]) for place in self.alike]
+        lead = LeadingPart(
+            self.engines[0], self.job.terms, families, self.names[0], shared, self.plan, self.parting, followers
+        )
+        return [lead, *parts]
 
 
 class _Folded(NamedTuple):
@@ -116,9 +135,8 @@ def compare(
     cut = spans(list(sources), processes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-compare-")))
-        with Pool(processes, report, _bench, job, Families(), folder) as pool:
-            families = Families(tie for found in pool.run(_ties, [(span,) for span in cut]) for tie in found)
-        with Pool(processes, report, _bench, job, families, folder) as pool:
+        with Pool(processes, report, _bench, job, folder) as pool:
+            keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
             laid_out = pool.run(_lay, [(number, span, parts) for number, span in enumerate(cut)])
             newest = max((one.newest for one in laid_out), default=0)
             clock = newest if terms.as_of is None else terms.as_of
@@ -150,11 +168,18 @@ def _report(progress: Progress | None, total: int) -> Report | None:
     return report
 
 
-def _bench(job: _Job, families: Families, folder: Path) -> _Bench:
+def _bench(job: _Job, folder: Path) -> _Bench:
     engines = tuple(Engine(compile_plan(variant.lifecycle), grace=False) for variant in job.variants)
     renamed = _renamed(job.variants)
     names = tuple(tuple(renamed.get(name, name) for name in variant.lifecycle.stages) for variant in job.variants)
-    return _Bench(job, engines, names, families, folder)
+    first, parting = engines[0].plan, Parting()
+    like = tuple(
+        place
+        for place, engine in enumerate(engines)
+        if place and names[place] == names[0] and alike(first, engine.plan)
+    )
+    plan = unheard(watched(first, [(1 << place, engines[place].plan) for place in like], parting))
+    return _Bench(job, engines, names, like, parting, plan, folder)
 
 
 def _renamed(variants: Sequence[Variant]) -> dict[str, str]:
@@ -184,16 +209,13 @@ def _lines_before(cut: Sequence[Span], laid_out: Sequence[Laid]) -> list[int]:
 
 def _fold(bench: _Bench, report: Report, number: int, cut: Sequence[Span], before: list[int], clock: int) -> _Folded:
     """One part under every variant; contacts whose histories part are put on its shelf."""
-    shared = Shared()
-    parts = [
-        BriefPart(engine, bench.job.terms, bench.families, names, shared)
-        for engine, names in zip(bench.engines, bench.names, strict=True)
-    ]
+    parts = bench.parts()
+    reading = [part for place, part in enumerate(parts) if place not in bench.alike]
     for name, span in enumerate(cut):
         for lines, numbers in laid(bench.folder, str(name), number):
             if before[name]:
                 numbers = array("Q", [before[name] + at for at in numbers])
-            for part in parts:
+            for part in reading:
                 part.read(span.source, lines, numbers)
             report(sum(map(len, lines)) + len(lines))
     folded = _Folded([Figures() for _ in parts], [0] * len(parts), Counter(), 0)
@@ -212,7 +234,7 @@ def _fold(bench: _Bench, report: Report, number: int, cut: Sequence[Span], befor
 def _compared(
     parts: Sequence[BriefPart], clock: int, folded: _Folded, order: Sequence[dict[str, int]]
 ) -> tuple[list[tuple[int, Changed]], int]:
-    histories = [part.entries(clock) for part in parts]
+    histories = [part.entries(clock) for part in parts]  # the first's before those that it leads
     found: list[tuple[int, Changed]] = []
     # A definition may see a contact that another passes over: whatever any of them knows is compared.
     contacts = {contact: one[0] for each in reversed(histories) for contact, one in each.items()}
@@ -229,76 +251,9 @@ def _compared(
             folded.moved[ends[0], ends[1]] += 1
         for place in range(1, len(mine)):
             old, new = mine[0], mine[place]
-            if old == new or [entry.said for entry in old] == [entry.said for entry in new]:
+            if old is new or old == new or [entry.said for entry in old] == [entry.said for entry in new]:
                 continue
             folded.changed[place] += 1
             if place == 1:
                 found.append((position, Changed(contact, tuple(old), tuple(new))))
     return found, known
-
-
-Found = tuple[int, list[Entry], bool]
-"""A contact's first event's position, its history, and whether it is still there in the end (or was forgotten)."""
-
-NOBODY: Final[Found] = (0, [], False)
-
-
-class Shared:
-    """What a block of lines holds, decoded for the first part that reads it, and kept for the others."""
-
-    def __init__(self) -> None:
-        self._lines: Sequence[bytes] = ()
-        self._decoded: Sequence[Event | Refusal] = ()
-
-    def of(self, lines: Sequence[bytes], decode: Callable[[Sequence[bytes]], Sequence[Event | Refusal]]) -> Any:
-        if lines is not self._lines:
-            self._lines, self._decoded = lines, decode(lines)
-        return self._decoded
-
-
-class BriefPart(Part):
-    """A part whose contacts' histories are wanted in brief."""
-
-    def __init__(self, engine: Engine, terms: Terms, families: Families, names: Sequence[str], shared: Shared) -> None:
-        super().__init__(engine, terms, families)
-        self._names = names
-        self._shared = shared
-        self._renamed = dict(zip(engine.plan.stages, names, strict=True))
-        self._found: dict[str, Found] = {}
-
-    def entries(self, clock: int) -> dict[str, Found]:
-        """Each contact's history up to `clock`. Read nothing more afterwards."""
-        for _ in self.fold(clock):
-            pass
-        return self._found
-
-    def _decoded(self, lines: Sequence[bytes]) -> Sequence[Event | Refusal]:
-        decoded: Sequence[Event | Refusal] = self._shared.of(lines, super()._decoded)
-        return decoded
-
-    def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
-        if self.terms.by_time:
-            order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
-            arrivals = [part for place in order for part in arrivals[place : place + WIDTH]]
-        person = BriefContact(self.engine, contact, clock, Outcome(), self._names)
-        refused: list[tuple[int, Refusal]] = []
-        for place, event in enumerate(arrivals[1::WIDTH]):
-            refusal = person.arrive(event)
-            if refusal is not None:
-                refused.append((place * WIDTH, refusal))
-        if self.engine.plan.forget is not None and person.late:
-            # Whether it was forgotten in between is only known by folding batch by batch.
-            return self._together({contact: arrivals}, clock)[contact]
-        for place, refusal in refused:
-            self._refuse(arrivals[place], refusal, arrivals[place + 2])
-        entries = person.entries(clock)
-        stands = person.record is not None and not person.over and person.record.state.stage >= 0
-        self._found[contact] = arrivals[0], entries, stands
-        return History(arrivals[0], b"", b"")
-
-    def _tell(self, first: int, messages: list[Any]) -> None:
-        """Companies are not compared."""
-
-    def _history(self, first: int, contact: str, outputs: list[Output], record: Record | None, clock: int) -> History:
-        self._found[contact] = first, of_outputs(outputs, self._renamed), record is not None
-        return History(first, b"", b"")
