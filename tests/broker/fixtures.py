@@ -1,4 +1,4 @@
-"""Fixtures: `broker`, shared by a whole run; `own_broker` and `module_broker`, which tests may stop, hang or kill.
+"""Fixtures: `broker` and `secure_broker`, shared by a whole run, and those that tests may stop, hang or kill.
 
 Without Java or Maven these tests are skipped, with what is missing as the reason. Where CI=true they fail instead:
 there, a missing broker is a fault of the machine that nobody would read about otherwise.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 
 from tests.broker.kafka import Broker, NoBroker
+from tests.broker.secure import SecureBroker
+
+Started = TypeVar("Started", bound=Broker)
 
 
-def begin(broker: Broker) -> Broker:
+def begin(broker: Started) -> Started:
     try:
         broker.start()
     except NoBroker as missing:
@@ -71,6 +74,20 @@ def own_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 def module_broker() -> Iterator[Broker]:
     """A broker for the tests of one module, which may stop, hang or kill it and leave it running."""
     broker = begin(Broker())
+    try:
+        yield broker
+    finally:
+        broker.close()
+
+
+@pytest.fixture(scope="session")
+def secure_broker() -> Iterator[SecureBroker]:
+    """The run's broker with TLS, logins and rights. Names are to be new: what was granted on them stays granted."""
+    try:
+        broker = SecureBroker()
+    except NoBroker as missing:
+        missing_broker(missing)
+    begin(broker)
     try:
         yield broker
     finally:

@@ -1,18 +1,29 @@
-"""A broker that wants TLS and a login, and gives rights to one of its two users only."""
+"""A broker that wants TLS and a login, and gives rights to one of its users; the others have what they are granted."""
 
 from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Iterable
+from contextlib import closing
 from shutil import which
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
 from tests.broker.kafka import CONTROLLER_PORT, PORT, Broker, NoBroker
 
-USERS = {"admin": "s3cret-of-admin", "guest": "s3cret-of-guest"}
+USERS = {"admin": "s3cret-of-admin", "guest": "s3cret-of-guest", "worker": "s3cret-of-worker"}
+
+Right = tuple[str, str, str]
+"""An operation, the kind of thing it is allowed on, and the thing's name: ("WRITE", "TOPIC", "lifecycle")."""
 
 
 class SecureBroker(Broker):
-    """SASL PLAIN over TLS: `admin` may do all, `guest` nothing. `authority` is the certificate to trust.
+    """SASL PLAIN over TLS: `admin` may do all, `guest` nothing, `worker` what it is granted.
+
+    `authority` is the certificate to trust.
 
     Raises `NoBroker` where there is no openssl to make a certificate with.
     """
@@ -51,3 +62,40 @@ class SecureBroker(Broker):
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:admin;User:ANONYMOUS",  # anonymous: the node's own controller
         }
+
+    def options(self, client: str, user: str, secret: str | None = None) -> dict[str, Any]:
+        """The client's options for this user, with its own secret or another one."""
+        password = USERS[user] if secret is None else secret
+        if client == "kafka-python":
+            return {
+                "security_protocol": "SASL_SSL",
+                "ssl_cafile": str(self.authority),
+                "sasl_mechanism": "PLAIN",
+                "sasl_plain_username": user,
+                "sasl_plain_password": password,
+            }
+        return {
+            "security.protocol": "SASL_SSL",
+            "ssl.ca.location": str(self.authority),
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": password,
+        }
+
+    def grant(self, user: str, rights: Iterable[Right]) -> None:
+        """The user may do these too, from every host."""
+        rules = [
+            ACL(
+                f"User:{user}",
+                "*",
+                ACLOperation[operation],
+                ACLPermissionType.ALLOW,
+                ResourcePattern(ResourceType[kind], name),
+            )
+            for operation, kind, name in rights
+        ]
+        with closing(
+            KafkaAdminClient(bootstrap_servers=self.address, **self.options("kafka-python", "admin"))
+        ) as admin:
+            told = admin.create_acls(rules)
+        assert not told["failed"], told

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import pytest
 
-from tests.broker.fixtures import begin, missing_broker
-from tests.broker.kafka import NoBroker
 from tests.broker.secure import USERS, SecureBroker
 from tests.transports.conformance import World, publish, sends, values
 from worker.transports import CLIENTS, open_transport
@@ -24,38 +22,10 @@ Open = Callable[..., Transport]
 LIMIT_SECONDS = 60.0
 
 
-@pytest.fixture(scope="module")
-def secure_broker() -> Iterator[SecureBroker]:
-    try:
-        broker = SecureBroker()
-    except NoBroker as missing:
-        missing_broker(missing)
-    begin(broker)
-    try:
-        yield broker
-    finally:
-        broker.close()
-
-
 def options(client: str, broker: SecureBroker, user: str, secret: str | None = None) -> dict[str, Any]:
-    password = USERS[user] if secret is None else secret
-    if client == "kafka-python":
-        return {
-            "security_protocol": "SASL_SSL",
-            "ssl_cafile": str(broker.authority),
-            "sasl_mechanism": "PLAIN",
-            "sasl_plain_username": user,
-            "sasl_plain_password": password,
-            "bootstrap_timeout_ms": "2000",
-        }
-    return {
-        "socket.connection.setup.timeout.ms": "1000",
-        "security.protocol": "SASL_SSL",
-        "ssl.ca.location": str(broker.authority),
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": user,
-        "sasl.password": password,
-    }
+    """Those of the user, and little patience."""
+    impatient = "bootstrap_timeout_ms" if client == "kafka-python" else "socket.connection.setup.timeout.ms"
+    return {**broker.options(client, user, secret), impatient: "2000" if client == "kafka-python" else "1000"}
 
 
 @pytest.fixture(params=CLIENTS)

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import secrets
 import sys
-from typing import TextIO, cast
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -21,7 +21,10 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 
 def open_logger(settings: Settings, stream: TextIO | None = None) -> FilteringBoundLogger:
-    """A logger that writes to `stream` (stderr by default, where logs belong: stdout is for results)."""
+    """A logger that writes to `stream`; by default to stderr, where logs belong (stdout is for results).
+
+    By default it is also where the clients of Kafka log to.
+    """
     out = sys.stderr if stream is None else stream
     readable = settings.log_format == "console" or (settings.log_format == "auto" and out.isatty())
     processors: list[Processor] = [
@@ -33,7 +36,7 @@ def open_logger(settings: Settings, stream: TextIO | None = None) -> FilteringBo
         processors.append(structlog.dev.ConsoleRenderer(colors=out.isatty()))
     else:
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    return cast(
+    logger = cast(
         FilteringBoundLogger,
         structlog.wrap_logger(
             structlog.WriteLogger(out),
@@ -42,6 +45,36 @@ def open_logger(settings: Settings, stream: TextIO | None = None) -> FilteringBo
             cache_logger_on_first_use=True,
         ),
     )
+    if stream is None:
+        hear_clients(logger)
+    return logger
+
+
+class Clients(logging.Handler):
+    """What the clients of Kafka log of themselves, as lines of this log: warnings and errors, no details."""
+
+    NAMES: Final = ("kafka", "worker.transports")
+
+    def __init__(self, logger: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._to = logger
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
+        try:
+            self._to.log(level, "client", logger=record.name, says=record.getMessage())
+        except (TypeError, ValueError):  # a line of theirs that can't be formatted is not worth ours
+            self.handleError(record)
+
+
+def hear_clients(logger: FilteringBoundLogger) -> None:
+    """From now on what the clients log comes out of `logger`, and nowhere else: not as bare lines on stderr."""
+    for name in Clients.NAMES:
+        theirs = logging.getLogger(name)
+        for handler in list(theirs.handlers):
+            if isinstance(handler, Clients):
+                theirs.removeHandler(handler)
+        theirs.addHandler(Clients(logger))
 
 
 class Shadow:

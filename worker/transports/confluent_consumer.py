@@ -6,6 +6,7 @@ What librdkafka does of itself, and what is made of it here:
   from where the worker positions them.
 - `consume` waits until it has all the records it was asked for. Here what is there is taken first, and only where there
   is nothing, one record is waited for.
+- It looks for the coordinator of a reader's group too, which none joins; that there is no right to it says nothing.
 - It does not tell the position behind the last record, where transaction markers and aborted records lie. Its events
   for a partition's end do.
 - Membership comes as opaque bytes. The generation is read out of them, to tell one membership from another. It may be
@@ -31,12 +32,17 @@ from worker.transports.errors import Retriable, TransportError
 ANSWER_SECONDS = 10.0
 SEEK_SECONDS = 5.0
 NOT_STARTED = ("_STATE", "_PREV_IN_PROGRESS")
+OF_THE_GROUP = frozenset({"GROUP_AUTHORIZATION_FAILED"})
 
 
 class Positions:
-    """Where a consumer stands in each partition, from the records and the partition ends that it was given."""
+    """Where a consumer stands in each partition, from the records and the partition ends that it was given.
 
-    def __init__(self) -> None:
+    Errors whose codes are `ignored` are none.
+    """
+
+    def __init__(self, ignored: frozenset[str] = frozenset()) -> None:
+        self._ignored = ignored
         self.next: dict[TopicPartition, int] = {}
         self._put_off: TransportError | None = None
 
@@ -72,8 +78,8 @@ class Positions:
             elif error.name() == "_PARTITION_EOF":
                 if where in places:
                     places[where] = max(places[where], message.offset())
-            elif where in places or where[0] is None or error.fatal():
-                failure = translate(error, doing)
+            elif error.name() not in self._ignored and (where in places or where[0] is None or error.fatal()):
+                failure = translate(error, doing if where[0] is None else f"{doing}, {where[0]}")
                 if isinstance(failure, Retriable):
                     continue  # the client goes on by itself
                 if not records:
@@ -211,13 +217,13 @@ class ConfluentReader:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self._positions = Positions()
+        self._positions = Positions(OF_THE_GROUP)
         self._closed = False
 
     def assign(self, positions: Mapping[TopicPartition, int]) -> None:
         try:
             starts = {partition: self._start(partition, offset) for partition, offset in positions.items()}
-            self._positions = Positions()
+            self._positions = Positions(OF_THE_GROUP)
             self._positions.next.update(starts)
             self._client.assign([TheirPartition(*partition, offset) for partition, offset in starts.items()])
         except LIBRARY as error:

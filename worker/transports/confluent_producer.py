@@ -14,6 +14,8 @@ from worker.transports.base import GroupMetadata, Send, TopicPartition
 from worker.transports.confluent_errors import LIBRARY, kafka_error, translate
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, RecordTooLarge, Retriable, TransportError
 
+CAUSE_SECONDS = 1.0  # for an answer that the client has at hand
+PURGED = frozenset({"_PURGE_QUEUE", "_PURGE_INFLIGHT"})  # dropped, as the transaction can't be committed any more
 QUEUE_PATIENCE_SECONDS = 8.0  # for room in the client's own queue; no longer than a record may wait anyway
 
 Reports = list[Any]  # of one partition, in the order of sending: the offset, or the client's error
@@ -94,6 +96,8 @@ class ConfluentProducer:
                 failures.append((place, report))
         if any(report is not None for _, report in failures):
             failure = self._blamed([(place, report) for place, report in failures if report is not None])
+            if isinstance(failure, Retriable) and any(report.name() in PURGED for _, report in failures if report):
+                failure = self._cause() or failure
             self._broken = failure
             raise failure
         if left or failures:
@@ -186,6 +190,20 @@ class ConfluentProducer:
             if isinstance(failure, Fatal):
                 return failure
         return named[0][1]
+
+    def _cause(self) -> TransportError | None:
+        """Why the client gave the transaction up, where waiting would not mend it.
+
+        The reports only say that records were dropped. Asked to commit a transaction that has failed, the client
+        refuses, and tells what went wrong first.
+        """
+        topics = ", ".join(sorted({send.topic for send in self._sent}))
+        try:
+            self._client.commit_transaction(CAUSE_SECONDS)
+        except LIBRARY as error:
+            failure = translate(error, f"writing to {topics}")
+            return failure if isinstance(failure, Fatal) else None
+        return None
 
     def _where(self, place: int) -> str:
         return f"writing to {self._sent[place].topic}[{self._sent[place].partition}]"

@@ -123,7 +123,8 @@ class KafkaPythonProducer:
             result = self._transactions.send_offsets_to_transaction(theirs, group.handle)
             self._wait(result, timeout_ms)
         except LIBRARY as error:
-            raise self._fail(error, f"sending offsets of the group {group.group!r}") from error
+            topics = ", ".join(sorted({partition.topic for partition in offsets}))
+            raise self._fail(error, f"sending offsets of {topics} for the group {group.group!r}") from error
 
     def commit(self, timeout_ms: int) -> None:
         started = time.monotonic()
