@@ -231,8 +231,13 @@ class Contact:
                     self.facts[name] = _as(fact.type, self.value(tree), self.facts[name])
         elif self.any_happens(fact.of):
             self.facts[name] = _as(fact.type, self.value(tree), self.facts[name])
-        if self.any_happens(fact.forget):
+        if self.any_happens(fact.forget) and not self.is_made_of_others(name):
             self.facts[name] = _empty(fact.type)
+
+    def is_made_of_others(self, name: str) -> bool:
+        """Worked out from traits and other facts: there is nothing in it to forget."""
+        fact = self.lifecycle.facts[name]
+        return fact.type != "ids" and fact.of is None and not isinstance(self.words.tree(fact.from_), ast.Attribute)
 
     def set_ids(self, name: str, tree: ast.expr) -> None:
         fact = self.lifecycle.facts[name]
@@ -385,8 +390,7 @@ class Contact:
         for name in moved:
             self.happened.discard(name)
             self.occur(name)
-        if moved & {pattern.name for pattern in self.words.patterns(self.lifecycle.score.forget)}:
-            self.points.append((0.0, self.now))
+        self.forget_by(moved)
         if transition is not None and transition.status is not None:
             self.status = transition.status
         for word, stage in (("leaving", left), ("entering", target)):
@@ -398,6 +402,26 @@ class Contact:
         for name in sorted(moved, key=list(self.words.signals).index):
             if name in self.lifecycle.signals and self.lifecycle.signals[name].publish:
                 self.told.append(("signal", self.now, name))
+
+    def forget_by(self, moved: set[str]) -> None:
+        """What a move makes forgotten, by the signals that it set off; facts made of others are made anew."""
+
+        def forgets(texts: Iterable[str] | None) -> bool:
+            return any(
+                pattern.kind == "signal"
+                and pattern.name in moved
+                and (pattern.guard is None or self.true(pattern.guard))
+                for pattern in self.words.patterns(texts)
+            )
+
+        forgotten = [name for name, fact in self.lifecycle.facts.items() if forgets(fact.forget)]
+        if forgets(self.lifecycle.score.forget):
+            self.points.append((0.0, self.now))
+        for name in forgotten:
+            self.facts[name] = _empty(self.lifecycle.facts[name].type)
+        for name in self.lifecycle.facts:
+            if forgotten and self.is_made_of_others(name):
+                self.set_fact(name)
 
     def is_move(self, pattern: ParsedPattern, left: str | None, target: str) -> bool:
         ends = {"entering": target, "leaving": left}

@@ -277,7 +277,9 @@ def _facts(draw: st.DrawFn, signals: list[str]) -> dict[str, Any]:
             if facts[name]["from"] == "stage" or draw(st.integers(0, 2)) == 0:
                 facts[name]["of"] = [draw(happens)]
         if draw(st.integers(0, 3)) == 0:
-            facts[name]["forget"] = [draw(happens)]
+            facts[name]["forget"] = [
+                draw(st.one_of(happens, st.sampled_from(["setback", "setback when event.reason != none"])))
+            ]
     return facts
 
 

@@ -129,7 +129,7 @@ class _Check:
         if (
             pattern.kind == "signal"
             and pattern.name in self.of_moves
-            and place.path != ("score", "forget", place.path[-1])
+            and "forget" not in place.path
         ):
             raise ExpressionError(
                 f"'{pattern.name}' follows moves, which come after this; a guard may ask seen({pattern.name})",

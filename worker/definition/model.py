@@ -105,7 +105,7 @@ class Fact(Part):
     `from` is a path (`traits.icp_fit`, `event.reason`) or, for a value worked out from traits and other facts, an
     expression. `of` restricts which events may set it. For `ids`: `added_by` and `removed_by` are patterns, an event
     without the field counts as the one id `""`; `amount` and `currency` name fields kept beside each id (the value
-    of open deals). `forget` empties the fact when that pattern happens.
+    of open deals). `forget` empties the fact when that pattern happens, `setback` also by a move backward.
     """
 
     type: Literal["boolean", "number", "text", "time", "ids"]

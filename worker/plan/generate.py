@@ -305,10 +305,10 @@ class Generator:
         """What a move makes the contact forget, by the signals that it set off."""
         facts, body = self.meaning.lifecycle.facts, list[str]()
         for name, fact in facts.items():
-            if code := self.meaning.any_of(self.meaning.forgetting(fact.forget), ""):
+            if code := self.meaning.forgotten(fact.forget):
                 place = self.meaning.names.facts[name][0]
                 body.append(f"if {code}: F[{place}] = {_EMPTY_SOURCE[fact.type]}")
-        if code := self.meaning.any_of(self.meaning.forgetting(self.meaning.lifecycle.score.forget), ""):
+        if code := self.meaning.forgotten(self.meaning.lifecycle.score.forget):
             body.append(f"if {code}: s.behaviour = 0; s.behaviour_at = t")
         self.function("forgotten", _ARGUMENTS, [*body, "derive(s, t)"])
 

@@ -149,8 +149,10 @@ class Meaning:
 
     def happens(self, pattern: ParsedPattern, kind: str) -> str | None:
         """Source of whether the pattern happens with an event of type `kind`; None where it can't."""
-        if kind not in self.types_of(pattern):
-            return None
+        return self.held(pattern) if kind in self.types_of(pattern) else None
+
+    def held(self, pattern: ParsedPattern) -> str:
+        """Source of whether the pattern happens, where its type of event is at hand or its signal may be set off."""
         bit = "True" if pattern.kind == "type" else f"h >> {self.place[pattern.name]} & 1"
         if pattern.guard is None:
             return bit
@@ -160,6 +162,10 @@ class Meaning:
     def forgetting(self, given: Iterable[str] | None) -> list[ParsedPattern]:
         """The patterns of a `forget` by which a move may make something forgotten: those that name a signal."""
         return [pattern for pattern in self.patterns(given or []) if pattern.kind == "signal"]
+
+    def forgotten(self, given: Iterable[str] | None) -> str:
+        """Source of whether a move makes something with this `forget` forgotten; empty where none does."""
+        return " or ".join(map(self.held, self.forgetting(given)))
 
     def any_of(self, patterns: Iterable[ParsedPattern], kind: str) -> str | None:
         found = [code for pattern in patterns if (code := self.happens(pattern, kind)) is not None]
