@@ -57,7 +57,7 @@ class Refusals:
 def _awaited(reasons: Reasons, stage: str) -> _Awaited:
     found, meaning = _Awaited(), reasons.meaning
     for edge in reasons.ways_out(stage):
-        for pattern in meaning.patterns(edge.events or ()):
+        for pattern in meaning.patterns(reasons.lifecycle.transitions[edge.transition].event or ()):
             if pattern.kind not in ("type", "signal"):
                 continue
             by_type = pattern.kind == "type"
