@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from tests.runtime.standin import Contact, StandIn, read
 from worker.instants import format_instant
+from worker.mapping.router import Router
 from worker.runtime.changelog import DEPLOYMENT_KEY, to_write
 from worker.runtime.clock import CrashPoint, no_crash
 from worker.runtime.loop import Worker
@@ -109,6 +110,7 @@ def worker(
     logger: FilteringBoundLogger | None = None,
     report: Callable[[Progress], None] | None = None,
     with_settings: Settings | None = None,
+    routers: Mapping[str, Router] | None = None,
     **changed: Any,
 ) -> Worker:
     """A worker on the cluster of `transport`, with the stand-in engine."""
@@ -119,6 +121,7 @@ def worker(
         with_settings or settings(**changed),
         transport.cluster.clock,
         logger or quiet(),
+        routers=routers,
         report=report,
         crash_point=crash_point,
     )

@@ -85,3 +85,10 @@ def shown(path: Path) -> Path:
 def now_ms() -> int:
     """The wall clock, epoch ms: the one place of the commands that reads it."""
     return int(dt.datetime.now(dt.UTC).timestamp() * 1000)
+
+
+def input_option(says: str) -> Callable[[F], F]:
+    """`--input`, once for each topic that is read besides the input topic."""
+    return click.option(
+        "--input", "input", multiple=True, metavar="TOPIC[/SOURCE][=MAPPING]", help=f"{says}; repeatable."
+    )

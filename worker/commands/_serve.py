@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from worker.commands._live import Beside
     from worker.definition.model import Lifecycle
+    from worker.mapping.router import Router
 
 
 def engine_of(settings: Settings, lifecycle: Lifecycle) -> Engine:
@@ -53,6 +54,20 @@ def engine_of(settings: Settings, lifecycle: Lifecycle) -> Engine:
     )
 
 
+def routers_of(settings: Settings) -> dict[str, Router]:
+    """What reads the records of each topic of `--input`. Raises: DefinitionError for a mapping that can't be read."""
+    from worker.mapping.mapping import Mapping
+    from worker.mapping.router import Router
+
+    names = dict.fromkeys(each.mapping for each in settings.input if each.mapping is not None)
+    mappings = {name: Mapping.load(name) for name in names}
+    by_topic: dict[str, dict[str | None, Mapping | None]] = {}
+    for each in settings.input:
+        of_topic = by_topic.setdefault(each.topic, {})
+        of_topic[each.source] = None if each.mapping is None else mappings[each.mapping]
+    return {topic: Router(of_topic) for topic, of_topic in by_topic.items()}
+
+
 @contextmanager
 def worker_of(
     settings: Settings,
@@ -68,6 +83,7 @@ def worker_of(
     What is `beside` it begins once it is made, and ends before it is closed.
     """
     engine = engine_of(settings, read_lifecycle(settings.lifecycle))
+    routers = routers_of(settings)
     with ExitStack() as stack:
         if transport is None:
             transport = open_transport(settings.broker, settings.client, settings.kafka_options())
@@ -76,7 +92,7 @@ def worker_of(
         stack.callback(store.close)
         if store.emptied:
             logger.warning("store-emptied", folder=str(settings.state_dir), why=store.emptied)
-        worker = Worker(transport, store, engine, settings, clock, logger, report=report)
+        worker = Worker(transport, store, engine, settings, clock, logger, routers=routers, report=report)
         stack.callback(worker.close, leave=settings.leave)
         if beside is not None:
             stack.enter_context(beside(worker, engine, store))

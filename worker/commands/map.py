@@ -178,7 +178,7 @@ def _map(mapping: Mapping, files: tuple[str, ...], as_json: bool) -> int:
     for sample in _samples(files):
         fields: list[str] = []
         try:
-            document, steps = mapping.explain(sample.record, sample.headers)
+            document, steps = mapping.explain(sample.record, sample.headers, sample.key)
             fields = [written(path) for path in unused(mapping.model, document, steps)]
         except BodyError as error:
             steps = [Step(Item(None), None, [Refused(error.refusal, "$", sample.record)])]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.commands._broker import broker_options, connected, reach
-from worker.commands._options import json_option, now_ms
+from worker.commands._options import input_option, json_option, now_ms
 from worker.commands._screen import note, plural
 
 if TYPE_CHECKING:
+    from worker.fold.outcome import Event
     from worker.runtime.settings import Settings
     from worker.transports.base import Consumer, Record, Send, TopicPartition, Transport
 
@@ -35,6 +36,7 @@ Examples:
 @broker_options
 @click.option("--dead-letter-topic", help="Where they are. Default: lifecycle-dead-letters.")
 @click.option("--input-topic", help="Where they go. Default: engagement.")
+@input_option("Another topic that the worker reads: what was refused there goes back there")
 @click.option("--reason", "reasons", multiple=True, help="Only those refused for this; repeatable.")
 @click.option("--as-now", is_flag=True, help="Date events now; the true time is kept in `data.true_time`.")
 @click.option("--dry-run", is_flag=True, help="Only say how many there are, by reason.")
@@ -45,6 +47,7 @@ def command(
     config: Path | None,
     dead_letter_topic: str | None,
     input_topic: str | None,
+    input: tuple[str, ...],
     reasons: tuple[str, ...],
     as_now: bool,
     dry_run: bool,
@@ -55,8 +58,13 @@ def command(
     How far each reason has been put back is kept in the log, in the same transactions: a second run goes on where the
     first one ended, even one that was killed. What is refused again becomes a new dead letter. What is too late comes
     back as too late, unless with --as-now.
+
+    A record that its mapping could not read goes back to the topic of --input that it came from, and is read there in
+    those places only that were refused. An event that a mapping made goes to the input topic, keyed by its contact.
     """
-    settings = reach(config, broker=broker, client=client, dead_letter_topic=dead_letter_topic, input_topic=input_topic)
+    settings = reach(
+        config, broker=broker, client=client, dead_letter_topic=dead_letter_topic, input_topic=input_topic, input=input
+    )
     with connected(settings) as transport:
         drive = _Redrive(transport, settings, now_ms() if as_now else None)
         wanted = list(reasons) or drive.reasons()
@@ -91,6 +99,7 @@ class _Redrive:
         self._now = now
         admin = transport.admin()
         try:
+            self._feeds = {name: admin.partitions(name) for name in settings.feed_topics}
             counts = {name: admin.partitions(name) for name in (settings.dead_letter_topic, settings.input_topic)}
             for name, count in counts.items():
                 if count is None:
@@ -185,7 +194,8 @@ class _Redrive:
 
     def _back(self, record: Record) -> Send | None:
         """The record as it goes back; None where it can't."""
-        from worker.runtime.dead_letters import DIGEST, OWN, SOURCE_PARTITION, SOURCE_TOPIC
+        from worker.events import encode
+        from worker.runtime.dead_letters import DIGEST, MAPPED, OWN, SOURCE_PARTITION, SOURCE_TOPIC
         from worker.transports.base import Send
         from worker.transports.partitioner import named
 
@@ -193,17 +203,27 @@ class _Redrive:
         if DIGEST in headers:
             self.left["too large for the topic: only a digest was kept"] += 1
             return None
-        if (headers.get(SOURCE_TOPIC) or b"").decode() not in (self._settings.input_topic, ""):
-            self.left["not from the input topic"] += 1
-            return None
+        came_from = (headers.get(SOURCE_TOPIC) or b"").decode(errors="replace")
         topic, rule = self._settings.input_topic, named(self._settings.partitioner)
         given = headers.get(SOURCE_PARTITION) or b"0"
-        partition = rule(record.key) if record.key else int(given) if given.isdigit() else 0
-        value, others = record.value, tuple(header for header in record.headers if header[0] not in OWN)
+        partition = int(given) if given.isdigit() else 0
+        if came_from not in (topic, "") and came_from not in self._feeds:
+            self.left[f"from topic {came_from}, which is not among the inputs"] += 1
+            return None
+        key, value = record.key, record.value
+        others = tuple(header for header in record.headers if header[0] not in OWN)
         dated = None if self._now is None else _dated(record, self._now)
         if dated is not None:
-            value, others = dated, tuple(header for header in others if not _of_envelope(header[0]))
-        return Send(topic, partition % self._partitions, record.key, value, others)
+            value, others = encode(dated), tuple(header for header in others if not _of_envelope(header[0]))
+        if came_from in self._feeds and MAPPED not in headers:
+            if dated is None:
+                count = self._feeds[came_from]
+                if not count:
+                    self.left[f"topic {came_from} is no more"] += 1
+                    return None
+                return Send(came_from, partition % count, key, value, others)
+            key = dated.subject.encode()  # it is whole, and no longer what lay there
+        return Send(topic, (rule(key) if key else partition) % self._partitions, key, value, others)
 
 
 def _of_envelope(header: str) -> bool:
@@ -211,9 +231,9 @@ def _of_envelope(header: str) -> bool:
     return header.startswith("ce_") or header.lower() == "content-type"
 
 
-def _dated(record: Record, now: int) -> bytes | None:
-    """The event as of now, whole; None where the record is no event."""
-    from worker.events import decode, encode
+def _dated(record: Record, now: int) -> Event | None:
+    """The event as of now; None where the record is no event."""
+    from worker.events import decode
     from worker.fold.outcome import Refusal
     from worker.instants import format_instant
 
@@ -221,7 +241,7 @@ def _dated(record: Record, now: int) -> bytes | None:
     if isinstance(event, Refusal):
         return None
     data = {"true_time": format_instant(event.time), **event.data}
-    return encode(event._replace(time=now, data=data))
+    return event._replace(time=now, data=data)
 
 
 def _reason(record: Record) -> str:

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args,
 
 import click
 
+from worker.commands._options import input_option
 from worker.runtime.settings import Settings, load
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 FIRST: Final = (
-    "lifecycle", "broker", "input_topic", "output_topic", "dead_letter_topic", "contacts_topic", "group", "state_dir",
-    "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition",
+    "lifecycle", "broker", "input_topic", "input", "output_topic", "dead_letter_topic", "contacts_topic", "group",
+    "state_dir", "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition",
     "require_signed", "leave", "http",
 )  # fmt: skip
 """In the order of the help; all other settings follow."""
@@ -49,11 +50,13 @@ def _setting_options(function: F) -> F:
         field = Settings.model_fields[name]
         says = field.description or SAYS.get(name, name.replace("_", " "))
         default = field.default
-        if default not in (None, "", Path()) and not isinstance(default, bool) and not field.is_required():
+        if default not in (None, "", (), Path()) and not isinstance(default, bool) and not field.is_required():
             says += f" [{default}]"
         flag = f"--{name.replace('_', '-')}"
         kind = _kind(field.annotation)
-        if kind is bool:
+        if name == "input":
+            option = input_option(says)
+        elif kind is bool:
             option = click.option(flag, name, is_flag=True, default=None, help=says)
         else:
             short = ("-l",) if name == "lifecycle" else ()
@@ -79,6 +82,7 @@ Examples:
   lifecycle run --lifecycle 10ex --broker kafka://localhost:9092
   lifecycle run --lifecycle 10ex --broker embedded:log.db --contacts-topic contacts
   lifecycle run --lifecycle 10ex --broker kafka://localhost:9092 --http 127.0.0.1:9464
+  lifecycle run --lifecycle 10ex --broker kafka://localhost:9092 --input crm=salesforce --input webhooks/pay=stripe
   LIFECYCLE_BROKER=kafka://broker:9092 lifecycle run --config worker.toml"""
 )
 @_setting_options
@@ -89,6 +93,9 @@ def command(config: Path | None, **flags: Any) -> None:
     Every setting is a flag, an environment variable (--input-topic, LIFECYCLE_INPUT_TOPIC) or a name in the TOML file
     (input_topic), in this order. The file's [kafka] table goes to the client: TLS, SASL, any option of its own.
     Missing topics are made, and named in the log.
+
+    --input reads another topic: its records become events by a mapping (`lifecycle map --list`), or are events already,
+    keyed as they may be. Of a topic that `lifecycle receive` fills, TOPIC/SOURCE names the records of one source.
     """
     from worker.commands._live import beside, listen
     from worker.commands._serve import worker_of

@@ -1,4 +1,5 @@
-"""A mapping's model into one Python function: (record, envelope, parent, header) → (place of the rule, what it makes).
+"""A mapping's model into one Python function: (record, envelope, parent, header, record_key) → (place of the rule,
+what it makes).
 
 What it makes is a list of events, or a text: why there is none. The function raises `Bad` for a record that can't be
 read. It is written out field by field because it runs for every record: what the file says is looked at once, here.
@@ -32,11 +33,11 @@ from worker.mapping.model import (
 from worker.mapping.outcome import Bad, wrong
 from worker.mapping.reading import reads_of_rules
 
-One = Callable[[Any, Any, Any, Mapping[str, str]], tuple[int, list[Event] | str]]
-Items = Callable[[Any, Any, Any, Mapping[str, str]], Any]
+One = Callable[[Any, Any, Any, Mapping[str, str], Any], tuple[int, list[Event] | str]]
+Items = Callable[[Any, Any, Any, Mapping[str, str], Any], Any]
 
 _CLASSES: Final[Mapping[Kind | None, str]] = {"text": "str", "id": "str", "boolean": "bool"}
-_HEAD: Final = "(record, envelope, parent, header):"
+_HEAD: Final = "(record, envelope, parent, header, record_key):"
 
 
 def compile_rules(model: Model, machines: Machines) -> One:

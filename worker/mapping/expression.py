@@ -1,9 +1,9 @@
 """JMESPath with names of our own: parsed once, checked, and taken apart for the compiler.
 
-Three first names are set apart in every expression: `envelope` is the whole record that a fan-out started from,
-`parent` what the item was taken from, `header` the record's headers by their names in lower case. The names of the
-mapping's `let` stand for their expressions. Where a function doesn't apply to what it gets, the result is null, as
-everywhere else in a path: records of others are never trusted to have a shape.
+Four first names are set apart in every expression: `envelope` is the whole record that a fan-out started from,
+`parent` what the item was taken from, `header` the record's headers by their names in lower case, `record_key` the
+record's key on its topic. The names of the mapping's `let` stand for their expressions. Where a function doesn't apply
+to what it gets, the result is null, as everywhere else in a path: records of others are never trusted to have a shape.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ ELEMENT: Final = "[]"
 """The step of a path that goes into a list: which of its elements doesn't matter."""
 
 ROOT: Final = "record"
-SCOPES: Final = frozenset({"envelope", "parent", "header"})
+RECORD_KEY: Final = "record_key"
+SCOPES: Final = frozenset({"envelope", "parent", "header", RECORD_KEY})
 LENGTH_MAX: Final = 1_000  # characters of one expression
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from collections.abc import Mapping as Readonly
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +17,8 @@ from worker.mapping import library
 from worker.mapping.bodies import MAX_BYTES, BodyError, read_body
 from worker.mapping.code import is_false, place
 from worker.mapping.compile import compile_items, compile_rules
-from worker.mapping.expression import ROOT, Expression, searcher
+from worker.mapping.expression import RECORD_KEY, ROOT, Expression, searcher
+from worker.mapping.expression import reads as expression_reads
 from worker.mapping.machines import Machines, read_machines
 from worker.mapping.model import Model
 from worker.mapping.outcome import Bad, Dropped, Refused, Result, kind
@@ -78,7 +79,9 @@ class Mapping:
         self._one = compile_rules(model, machines or default_machines())
         self._steps = tuple((compile_items(step), step) for step in model.each)
         paths = reads_of_rules(model)
-        self._reads_headers = any(path[0] == "header" for path in paths)
+        reads = paths | {path for step in model.each for path in expression_reads(step.ast)}
+        self._reads_headers = any(path[0] == "header" for path in reads)
+        self._reads_key = any(path[0] == RECORD_KEY for path in reads)
         self._decode: Callable[[bytes], Any] | None = None
         if model.reads == "json":
             kept = of_record(model, paths) | reads_of_each(model)
@@ -95,10 +98,13 @@ class Mapping:
         return self.model.name
 
     # ---------------------------------------------------------------------------------------------------- for running
-    def apply(self, record: Any, headers: Headers = ()) -> list[Result]:
+    def apply(
+        self, record: Any, headers: Headers = (), key: bytes | None = None, only: Container[str] | None = None
+    ) -> list[Result]:
         """What a record (bytes as they came, or a document) comes to: events, and why the rest of it is none.
 
-        Items of one record stand for themselves: one that can't be read is refused, the others pass.
+        Items of one record stand for themselves: one that can't be read is refused, the others pass. `key` is the
+        record's on its topic. With `only`, of several items those at these paths are looked at, and no others.
         """
         document = record
         raw: bytes | None = None
@@ -113,30 +119,35 @@ class Mapping:
                 return [Dropped(self.model.empty, "$")]
             return [Refused(Refusal("null-value", "the record has no value"), "$", b"")]
         header = self._header(headers) if self._reads_headers else _NO_HEADERS
-        if not self._steps or self._is_itself(document, header):
+        own = _key(key) if self._reads_key else None
+        if not self._steps or self._is_itself(document, header, own):
             try:
-                _, made = self._one(document, document, None, header)
+                _, made = self._one(document, document, None, header, own)
             except Bad as bad:
                 return [_refused(bad, Item(document), raw)]
             return made if made.__class__ is list else [Dropped(made, "$")]  # type: ignore[return-value, arg-type]
-        results = self._items_of(document, header, raw)
+        results = self._items_of(document, header, own, raw, only)
         if raw is not None and any(result.__class__ is Refused for result in results):
             # What is refused is kept whole, with the fields that nothing reads: those weren't decoded.
             try:
-                return self._items_of(read_body(raw, self.model.reads), header, raw)
+                return self._items_of(read_body(raw, self.model.reads), header, own, raw, only)
             except BodyError:  # what is passed over unread may hold what no reader takes, as a number of 400 digits
                 return [result._replace(raw=raw) if isinstance(result, Refused) else result for result in results]
         return results
 
-    def _items_of(self, document: Any, header: Readonly[str, str], raw: bytes | None) -> list[Result]:
+    def _items_of(
+        self, document: Any, header: Readonly[str, str], key: Any, raw: bytes | None, only: Container[str] | None
+    ) -> list[Result]:
         """What each item of a record comes to; `raw` is the record's bytes, where it came as bytes."""
         results: list[Result] = []
-        for item in self._items(document, header):
+        for item in self._items(document, header, key):
             if isinstance(item, Bad):
                 results.append(_refused(item, Item(document), raw))
                 continue
+            if only is not None and item.path not in only:
+                continue
             try:
-                _, made = self._one(item.value, document, item.parent, header)
+                _, made = self._one(item.value, document, item.parent, header, key)
             except Bad as bad:
                 results.append(_refused(bad, item, None))
                 continue
@@ -146,11 +157,13 @@ class Mapping:
                 results += made
         return results or [Dropped("the record holds no items", "$")]
 
-    def _is_itself(self, document: Any, header: Readonly[str, str]) -> bool:
+    def _is_itself(self, document: Any, header: Readonly[str, str], key: Any) -> bool:
         """Whether the record is its own only item, as with a mapping that also takes batches."""
         take = self._steps[0][0]
         return (
-            len(self._steps) == 1 and document.__class__ is dict and take(document, document, None, header) is document
+            len(self._steps) == 1
+            and document.__class__ is dict
+            and take(document, document, None, header, key) is document
         )
 
     def _document(self, body: bytes) -> Any:
@@ -166,12 +179,12 @@ class Mapping:
     def _header(headers: Headers) -> dict[str, str]:
         return {name.lower(): value.decode(errors="replace") for name, value in headers if isinstance(value, bytes)}
 
-    def _items(self, document: Any, header: Readonly[str, str]) -> Iterator[Item | Bad]:
+    def _items(self, document: Any, header: Readonly[str, str], key: Any) -> Iterator[Item | Bad]:
         items = [Item(document)]
         for take, step in self._steps:
             taken: list[Item] = []
             for item in items:
-                found = take(item.value, document, item.parent, header)
+                found = take(item.value, document, item.parent, header, key)
                 if found.__class__ is list:
                     taken += [Item(value, item.value, item, step, number) for number, value in enumerate(found)]
                 elif found.__class__ is dict:
@@ -187,21 +200,21 @@ class Mapping:
         yield from items
 
     # ---------------------------------------------------------------------------------------------------- for people
-    def explain(self, record: Any, headers: Headers = ()) -> tuple[Any, list[Step]]:
+    def explain(self, record: Any, headers: Headers = (), key: bytes | None = None) -> tuple[Any, list[Step]]:
         """The whole document of a record, and item by item what it comes to. Raises: BodyError."""
         document = read_body(record, self.model.reads) if isinstance(record, bytes) else record
-        header = self._header(headers)
+        header, own = self._header(headers), _key(key)
         steps: list[Step] = []
         items: Iterator[Item | Bad] = iter([Item(document)])
         if self._steps:
-            items = self._items(document, header)
+            items = self._items(document, header, own)
         for item in items:
             if isinstance(item, Bad):
                 whole = Item(document)
                 steps.append(Step(whole, None, [_refused(item, whole, None)]))
                 continue
             try:
-                rule, made = self._one(item.value, document, item.parent, header)
+                rule, made = self._one(item.value, document, item.parent, header, own)
             except Bad as bad:
                 steps.append(Step(item, None, [_refused(bad, item, None)]))
                 continue
@@ -213,11 +226,23 @@ _NO_HEADERS: Final[dict[str, str]] = {}
 
 
 def _refused(bad: Bad, item: Item, raw: bytes | None) -> Refused:
-    starts = {"record": item.path, "parent": item.parent_path, "envelope": "$", "header": "header"}
+    starts = {"record": item.path, "parent": item.parent_path, "envelope": "$", "header": "header", RECORD_KEY: "key"}
     path = starts.get(bad.scope, "$") + bad.path
     if raw is None:
         raw = _encode(item.value)
-    return Refused(Refusal(bad.reason, f"{path}: {bad.message}"), path, raw)
+    return Refused(Refusal(bad.reason, f"{path}: {bad.message}"), path, raw, item.path)
+
+
+def _key(key: bytes | None) -> Any:
+    """A record's key as a mapping reads it: a JSON object or list as such, all else as the text that it is."""
+    if key is None:
+        return None
+    if key[:1] in (b"{", b"["):
+        try:
+            return read_body(key)
+        except BodyError:
+            pass  # a text that begins like one
+    return key.decode(errors="replace")
 
 
 @cache

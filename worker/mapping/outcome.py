@@ -18,13 +18,14 @@ class Dropped(NamedTuple):
 class Refused(NamedTuple):
     """The record, or one item of it, can't be read by the mapping: it belongs on the dead-letter topic.
 
-    `path` says where in the record (`$.events[3].occurredAt`), `raw` is the record's bytes, or of one item among
-    several the item's own.
+    `path` says where in the record (`$.events[3].occurredAt`), `item` which item of it (`$.events[3]`; `$` is the
+    record itself), `raw` is the record's bytes, or of one item among several the item's own.
     """
 
     refusal: Refusal
     path: str
     raw: bytes
+    item: str = "$"
 
     def __str__(self) -> str:
         return self.refusal.message

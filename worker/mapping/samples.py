@@ -26,6 +26,7 @@ class Sample(NamedTuple):
     where: str
     record: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    key: bytes | None = None
 
 
 def read_samples(name: str, stdin: IO[bytes]) -> Iterator[Sample]:
@@ -35,7 +36,7 @@ def read_samples(name: str, stdin: IO[bytes]) -> Iterator[Sample]:
     """
     if name.endswith((".scenarios.yaml", ".scenarios.yml")):
         for scenario in read_scenarios(Path(name)):
-            yield Sample(f"{name}:{scenario.line}", scenario.record, scenario.headers)
+            yield Sample(f"{name}:{scenario.line}", scenario.record, scenario.headers, scenario.key)
         return
     try:
         with _opened(name, stdin) as file:

@@ -3,6 +3,7 @@
     - name: a paid checkout is a purchase
       record: {"id": "evt_1", ...}          # JSON as it came; `body` for a text that is none
       headers: {x-event: invitee.created}   # where the mapping reads any
+      key: '{"id": 7}'                      # the record's key on its topic, where the mapping reads it
       becomes:                              # everything it comes to, in order
         - {type: purchase.confirmed, id: evt_1, time: "2026-01-05T09:00:00Z", subject: a@example.com, data: {…}}
         - {dropped: the reason holds these words}
@@ -32,7 +33,7 @@ from worker.mapping.outcome import Dropped, Refused, Result
 
 SCENARIOS_MAX: Final = 1_000
 
-_KEYS: Final = frozenset({"name", "record", "body", "headers", "becomes", "again"})
+_KEYS: Final = frozenset({"name", "record", "body", "headers", "key", "becomes", "again"})
 _EVENT_KEYS: Final = ("type", "id", "time", "subject", "data", "traits")
 _STEP: Final = re.compile(r"[^.\[\]]+|\[\d+\]")
 
@@ -46,6 +47,7 @@ class Scenario:
     headers: tuple[tuple[str, bytes], ...]
     becomes: tuple[Readonly[str, Any], ...]
     again: bytes | None
+    key: bytes | None = None
     source: str = "<text>"
     line: int = 1
     document: Any = field(default=None, repr=False)
@@ -85,6 +87,7 @@ def _scenario(document: Document, node: Node, findings: list[Finding]) -> Scenar
         headers=tuple((str(name), str(value).encode()) for name, value in given.get("headers", {}).items()),
         becomes=tuple(given["becomes"]),
         again=again,
+        key=given["key"].encode() if "key" in given else None,
         source=document.source,
         line=document.place(node.start)[0],
         document=record,
@@ -106,6 +109,8 @@ def _fault(given: Any) -> str | None:
         return "body: expected a text"
     if not isinstance(given.get("headers", {}), dict):
         return "headers: expected names and values"
+    if not isinstance(given.get("key", ""), str):
+        return "key: expected a text"
     if not isinstance(given.get("becomes"), list) or not all(isinstance(item, dict) for item in given["becomes"]):
         return "becomes: expected a list of events, `dropped` and `refused`"
     if "again" in given and not (isinstance(given["again"], dict) and "record" in given):
@@ -127,7 +132,7 @@ def _changed(record: Any, changes: Readonly[str, Any]) -> Any:
 # --------------------------------------------------------------------------------------------------------- comparing
 def differences(mapping: Mapping, scenario: Scenario) -> list[str]:
     """What comes out otherwise than the scenario says; nothing where all is as expected."""
-    results = mapping.apply(scenario.record, scenario.headers)
+    results = mapping.apply(scenario.record, scenario.headers, scenario.key)
     found: list[str] = []
     for place in range(max(len(results), len(scenario.becomes))):
         if place >= len(results):
@@ -137,7 +142,7 @@ def differences(mapping: Mapping, scenario: Scenario) -> list[str]:
         else:
             found += [f"{place + 1}: {line}" for line in _compared(results[place], scenario.becomes[place])]
     if scenario.again is not None:
-        again = mapping.apply(scenario.again, scenario.headers)
+        again = mapping.apply(scenario.again, scenario.headers, scenario.key)
         if [r for r in again if isinstance(r, Event)] != [r for r in results if isinstance(r, Event)]:
             found.append("again: sent once more, it is another event")
     return found

@@ -17,12 +17,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from structlog.typing import FilteringBoundLogger
 
+from worker.mapping.router import SOURCE
 from worker.receive.signatures import Delivery, NotGenuine, zoom_answer
 from worker.receive.sources import Source
 from worker.receive.writer import Away, Full, TooLarge, Writer
 from worker.transports.base import Headers
 
-SOURCE: Final = "lifecycle-source"
 RECEIVED: Final = "lifecycle-received"
 KEPT: Final = (
     "content-type", "user-agent", "x-hubspot-request-timestamp", "x-zm-request-timestamp", "x-event-type",

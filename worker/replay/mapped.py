@@ -20,8 +20,8 @@ from worker.transports.base import Transport
 _offset: Final = Struct("<Q")
 PLACE_BYTES_MAX: Final = 4_096
 
-Given = tuple[str, bytes | None, Headers]
-"""Where a record stands, its value and its headers."""
+Given = tuple[str, bytes | None, Headers, bytes | None]
+"""Where a record stands, its value, its headers and its key."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def of_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Given]
             files = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
         for file in files:
             for sample in read_samples(file, standard_input):
-                yield sample.where, sample.record, sample.headers
+                yield sample.where, sample.record, sample.headers, sample.key
 
 
 def of_topic(transport: Transport, topic: str) -> Iterator[Given]:
@@ -66,7 +66,7 @@ def of_topic(transport: Transport, topic: str) -> Iterator[Given]:
     if count is None:
         raise ReplayError(f"there is no topic {topic}: name it as kafka://HOST:PORT/TOPIC or embedded:FILE#TOPIC")
     for record in records(transport, topic, count):
-        yield f"{topic}[{record.partition}]@{record.offset}", record.value, record.headers
+        yield f"{topic}[{record.partition}]@{record.offset}", record.value, record.headers, record.key
 
 
 def map_records(
@@ -80,10 +80,10 @@ def map_records(
     dead: list[DeadLetter] = []
     line = dropped = at = 0
     with lines.open("wb") as out, texts.open("wb") as places, index.open("wb") as beside:
-        for where, value, headers in given:
+        for where, value, headers, key in given:
             text = where.replace("\n", " ").encode() + b"\n"
             places.write(text)
-            for result in mapping.apply(value, headers):
+            for result in mapping.apply(value, headers, key):
                 if isinstance(result, Event):
                     made = encode(result)
                 elif isinstance(result, Refused):

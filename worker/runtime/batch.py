@@ -1,5 +1,7 @@
 """Records into arrivals by state key: what is one, what is refused, and how far each partition has been read.
 
+A mapped record is read once: its events travel to their contacts as events, with the place where the record was read.
+
 Every partition of a batch has its offsets committed, whether anything came of its records or not.
 """
 
@@ -9,11 +11,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.events import encode
 from worker.fold.outcome import Event, Refusal
+from worker.mapping.outcome import Refused
+from worker.mapping.router import ITEMS, ITEMS_MAX
+from worker.runtime.dead_letters import MAPPED
 from worker.runtime.engine import CONTACT, CheckKey, Decode, Engine
+from worker.runtime.feeds import NONE, Feeds
 from worker.runtime.partition import Held
 from worker.stores.base import KEY_BYTES_MAX
-from worker.transports.base import Record, TopicPartition
+from worker.transports.base import Headers, Record, TopicPartition
 
 Rule = Callable[[bytes], int]
 """A partitioner: a key's number, whose remainder by the count is the partition."""
@@ -23,8 +30,13 @@ KEY_TOO_LONG: Final = "key-too-long"
 WITH_REKEY: Final = frozenset({OFF_PARTITION, "no-key", "key-is-not-subject"})
 """Refusals that `--rekey` mends: the event is sound, it only lies in the wrong place."""
 
+SHOWN_MAX: Final = 5  # faults of one record that its dead letter tells in words
+
 REKEYED: Final = "lifecycle-rekeyed"
 """Header of an event in the internal topic: where it was read, as topic/partition/offset. Messages have none."""
+
+KEYED: Final = "lifecycle-rekeyed-from"
+"""Header beside it: the key that the record had there."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +59,7 @@ class Batch:
     groups: dict[int, dict[bytes, Group]] = field(default_factory=dict)
     refused: list[tuple[int, Record, Refusal]] = field(default_factory=list)
     rekeyed: list[tuple[int, Record, Event]] = field(default_factory=list)
+    dropped: int = 0  # records, or parts of them, that mean no event to their mapping
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     records: int = 0
     messages: int = 0
@@ -64,7 +77,9 @@ class Sorter:
         partitions: int,
         *,
         rekey: bool,
+        feeds: Feeds = NONE,
     ) -> None:
+        self._feeds = feeds
         self._key_of = engine.key_of
         self._decode = decode
         self._check_key = check_key
@@ -117,6 +132,39 @@ class Sorter:
             batch.offsets[of_partition.input] = last
         batch.records += len(records)
 
+    def feeds(self, batch: Batch, records: Iterable[Record], held: Mapping[int, Held]) -> None:
+        """Add records of the other topics: what events they hold goes to their subjects' partitions."""
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            number = self._feeds.home(place)
+            of_partition = held.get(number)
+            if of_partition is None or not of_partition.live:
+                continue
+            batch.offsets[place] = record.offset + 1
+            batch.records += 1
+            router = self._feeds.routers[record.topic]
+            mapping = router.of(record.headers)
+            if isinstance(mapping, Refusal):
+                batch.refused.append((number, record, mapping))
+            elif mapping is None:
+                event = self._decode(record.key, record.value, record.headers)
+                if isinstance(event, Refusal):
+                    batch.refused.append((number, record, event))
+                else:
+                    batch.rekeyed.append((number, record, event))
+            else:
+                refused: dict[str, list[Refused]] = {}
+                headers = ((MAPPED, mapping.name.encode()),)
+                for result in router.apply(mapping, record.value, record.headers, record.key):
+                    if isinstance(result, Event):
+                        made = record._replace(key=result.subject.encode(), value=encode(result), headers=headers)
+                        batch.rekeyed.append((number, made, result))
+                    elif isinstance(result, Refused):
+                        refused.setdefault(result.refusal.reason, []).append(result)
+                    else:
+                        batch.dropped += 1
+                batch.refused += [(number, *_unread(record, items)) for items in refused.values()]
+
     def internal(self, batch: Batch, records: Iterable[Record], held: Mapping[int, Held]) -> None:
         """Add records of the internal topic: messages, and events that were read under a wrong key."""
         for record in records:
@@ -163,8 +211,26 @@ class Sorter:
         return None
 
 
+def _unread(record: Record, refused: Sequence[Refused]) -> tuple[Record, Refusal]:
+    """What its mapping could not read of a record, for one reason, as one dead letter: the record whole, and where.
+
+    Its other items have passed; put back, it is looked at in these places only.
+    """
+    first = refused[0].refusal
+    headers: Headers = tuple(header for header in record.headers if header[0] != ITEMS)
+    items = list(dict.fromkeys(each.item for each in refused))
+    if items != ["$"] and len(items) <= ITEMS_MAX:
+        headers += tuple((ITEMS, item.encode()) for item in items)
+    if len(refused) == 1:
+        return record._replace(headers=headers), first
+    shown = "; ".join(each.refusal.message for each in refused[:SHOWN_MAX])
+    more = f"; and {len(refused) - SHOWN_MAX} more" if len(refused) > SHOWN_MAX else ""
+    return record._replace(headers=headers), first._replace(message=f"{len(items)} items: {shown}{more}")
+
+
 def _original(record: Record, origin: bytes) -> Record:
     """A rekeyed record as it was read first, so that a dead letter names that place."""
     topic, partition, offset = origin.decode().rsplit("/", 2)
-    headers = tuple(header for header in record.headers if header[0] != REKEYED)
-    return record._replace(topic=topic, partition=int(partition), offset=int(offset), headers=headers)
+    headers = tuple(header for header in record.headers if header[0] not in (REKEYED, KEYED))
+    key = next((content for name, content in record.headers if name == KEYED), record.key)
+    return record._replace(topic=topic, partition=int(partition), offset=int(offset), key=key, headers=headers)

@@ -15,7 +15,8 @@ SOURCE_OFFSET = "lifecycle-source-offset"
 WORKER_VERSION = "lifecycle-worker-version"
 DIGEST = "lifecycle-digest"  # SHA-256 of the value, where the topic can't take the value itself
 SIZE = "lifecycle-size"  # its length in bytes, with the digest
-OWN = frozenset({REASON, MESSAGE, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, WORKER_VERSION, DIGEST, SIZE})
+MAPPED = "lifecycle-mapped"  # the value is an event that the mapping of this name made of the record at that place
+OWN = frozenset({REASON, MESSAGE, SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET, WORKER_VERSION, DIGEST, SIZE, MAPPED})
 """Names of the headers added here: who puts a dead letter back takes exactly these away."""
 
 MESSAGE_CHARACTERS_MAX = 1_000

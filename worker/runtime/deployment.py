@@ -17,6 +17,7 @@ from worker.runtime.changelog import (
 )
 from worker.runtime.engine import Engine
 from worker.runtime.errors import Halt
+from worker.runtime.feeds import NONE, Feeds
 from worker.runtime.partition import Held
 from worker.runtime.settings import Settings
 from worker.stores.base import Store
@@ -28,7 +29,16 @@ SEEN_MAX: Final = 100  # different headers remembered as checked; there is one a
 class Deployments:
     """Checks what is found in changelogs and stores against this worker, and says what is to be written anew."""
 
-    def __init__(self, settings: Settings, engine: Engine, store: Store, partitions: int, worker_version: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        engine: Engine,
+        store: Store,
+        partitions: int,
+        worker_version: str,
+        feeds: Feeds = NONE,
+    ) -> None:
+        self._feeds = feeds
         self._definition = Definition(engine.lifecycle, engine.version, engine.fingerprint)
         self._settings = settings
         self._store = store
@@ -64,8 +74,9 @@ class Deployments:
         Called once the store equals the changelog. Raises `Halt` where the group runs otherwise.
         """
         value = self._store.get(held.number, DEPLOYMENT_KEY)
+        inputs = dict(self._feeds.counts)
         if value is None:
-            held.deployment = encode_deployment(self._own)
+            held.deployment = encode_deployment(msgspec.structs.replace(self._own, inputs=inputs))
             return
         try:
             found = decode_deployment(value)
@@ -75,6 +86,7 @@ class Deployments:
                 _foreign(held.changelog.topic),
             ) from None
         self._same_ways(found, held)
+        self._same_offsets(found, held)
         for definition in (*found.kept, found.definition):
             self._same(definition, str(held.changelog))
         before = {
@@ -86,7 +98,8 @@ class Deployments:
         layouts = {definition.fingerprint: found.layouts.get(definition.fingerprint, "") for definition in kept}
         for definition in kept:
             self._learn(definition, layouts[definition.fingerprint])
-        own = msgspec.structs.replace(self._own, kept=kept, layouts={**layouts, **self._own.layouts})
+        layouts |= self._own.layouts
+        own = msgspec.structs.replace(self._own, kept=kept, layouts=layouts, inputs=inputs)
         held.deployment = None if encode_deployment(own) == value else encode_deployment(own)
 
     def _same(self, found: Definition, place: str) -> None:
@@ -126,6 +139,16 @@ class Deployments:
                 f"{', '.join(gone)}",
                 "name each in `was` of the stage where its contacts go on",
             )
+
+    def _same_offsets(self, found: Deployment, held: Held) -> None:
+        """What was read of an input was committed with the deployment record, so it can't be unknown."""
+        for place in held.feeds:
+            if place in held.unknown and place.partition < found.inputs.get(place.topic, 0):
+                raise Halt(
+                    f"group {self._settings.group} has folded records of {place}, but has no committed offset for it",
+                    "it may have expired: set it with kafka-consumer-groups --reset-offsets (--to-earliest reads all "
+                    "of it again: what is inside the horizon changes nothing, what is older is refused as too late)",
+                )
 
     def _same_ways(self, found: Deployment, held: Held) -> None:
         ways = (

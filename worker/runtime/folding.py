@@ -51,6 +51,8 @@ class Folder:
             assembly.refuse(number, record, refusal)
         for number, record, event in batch.rekeyed:
             assembly.rekey(number, record, event)
+        if assembly.bytes > self._output_bytes_max and many:
+            raise Overflow
         for number, groups in batch.groups.items():
             of_partition = held[number]
             states = self._store.get_many(number, list(groups))

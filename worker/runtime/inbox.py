@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
-from worker.transports.base import Record
+from worker.transports.base import Record, TopicPartition
 
 
 class Inbox:
@@ -52,3 +52,7 @@ class Inbox:
         for record in reversed(self._records):
             found[record.partition] = record.offset
         return found
+
+    def places(self) -> set[TopicPartition]:
+        """Where the records here come from: inboxes of several topics are asked by this."""
+        return {TopicPartition(record.topic, record.partition) for record in self._records}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
 from worker.events import check_key, decode
+from worker.mapping.router import Router
 from worker.runtime.batch import Sorter
 from worker.runtime.clock import Clock, CrashPoint, no_crash
 from worker.runtime.dead_letters import size
@@ -22,6 +23,7 @@ from worker.runtime.deployment import Deployments
 from worker.runtime.detection import Detector
 from worker.runtime.engine import CheckKey, Decode, Engine
 from worker.runtime.errors import Halt
+from worker.runtime.feeds import Feeds
 from worker.runtime.folding import Folder
 from worker.runtime.logs import Shadow
 from worker.runtime.metrics import Metrics
@@ -32,7 +34,7 @@ from worker.runtime.topics import prepare
 from worker.runtime.upkeep import Upkeep
 from worker.runtime.version import worker_version
 from worker.stores.base import Store
-from worker.transports.base import Admin, Transport
+from worker.transports.base import Admin, TopicPartition, Transport
 from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, Retriable, TransportError
 from worker.transports.partitioner import named
 
@@ -44,8 +46,9 @@ RECORD_BYTES_MIN: Final = 2_000  # a topic that takes less can't take a dead let
 class Worker:
     """A member of the group. `step` is one turn of the loop, `run` turns until told to stop.
 
-    Transport and store are the caller's, who closes them after `close`. `rng` shakes the backoff, so that workers
-    that lost the same broker don't all come back in one instant.
+    Transport and store are the caller's, who closes them after `close`. `routers` read the records of the topics in
+    `settings.input`. `rng` shakes the backoff, so that workers that lost the same broker don't all come back in one
+    instant.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Worker:
         *,
         decode: Decode = decode,
         check_key: CheckKey = check_key,
+        routers: Mapping[str, Router] | None = None,
         report: Callable[[Progress], None] | None = None,
         rng: random.Random | None = None,
         crash_point: CrashPoint = no_crash,
@@ -72,6 +76,7 @@ class Worker:
         self._log = logger.bind(group=settings.group, instance=settings.instance_id)
         self._decode = decode
         self._check_key = check_key
+        self._routers = routers or {}
         self._rule = named(settings.partitioner)
         self._report = report
         self._rng = rng or random.Random()
@@ -155,7 +160,9 @@ class Worker:
             self._admin = self._transport.admin()
         topics = prepare(self._admin, settings, log)
         self.metrics.partitions = topics.partitions
-        deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version())
+        feeds = Feeds(self._routers, topics.feeds, topics.partitions)
+        crossing = [TopicPartition(topics.input, number) for number in range(topics.partitions) if settings.rekey]
+        deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version(), feeds)
         shadow = Shadow(settings)
         log.info(
             "worker-started",
@@ -164,6 +171,7 @@ class Worker:
             fingerprint=self._engine.fingerprint[:12],
             input=topics.input,
             partitions=topics.partitions,
+            **({"inputs": [str(each) for each in settings.input]} if feeds else {}),
         )
         return Parts(
             transport=self._transport,
@@ -183,11 +191,12 @@ class Worker:
                 self._rule,
                 topics.partitions,
                 rekey=settings.rekey,
+                feeds=feeds,
             ),
             detector=Detector(settings.partitioner, topics.partitions),
             folder=Folder(self._engine, self._store, shadow, settings.batch_output_bytes),
             deployments=deployments,
-            upkeep=Upkeep(self._admin, self._store, settings, self._clock, log, self.metrics),
+            upkeep=Upkeep(self._admin, self._store, settings, self._clock, log, self.metrics, feeds, crossing),
             restorer=Restorer(
                 self._transport,
                 self._admin,
@@ -200,8 +209,11 @@ class Worker:
                 deployments.check,
                 report=self._report,
                 crash_point=self._crash_point,
+                feeds=feeds,
             ),
             rule=self._rule,
+            feeds=feeds,
+            crossing=bool(feeds or crossing),
             worker_version=worker_version(),
             crash_point=self._crash_point,
         )

@@ -37,6 +37,7 @@ class Metrics:
     duplicates: int = 0
     late: int = 0
     rekeyed: int = 0
+    dropped: int = 0  # records of other systems, or parts of them, that mean no event to their mapping
     timers: int = 0
     states_written: int = 0
     transactions: int = 0

@@ -63,3 +63,6 @@ class Held:
     committed_at: float | None = None  # monotonic seconds of the last commit by this worker
     deployment: bytes | None = None  # to be written with the next transaction, None where it is there
     clock: PartitionClock = field(default_factory=PartitionClock)
+    feeds: dict[TopicPartition, int] = field(default_factory=dict)  # other topics' partitions that go with it
+    unknown: frozenset[TopicPartition] = frozenset()  # of its sources, those without a committed offset when restored
+    passed: int | None = None  # the wall time of the newest passage that its clock was told of

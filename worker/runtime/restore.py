@@ -16,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from worker.runtime.changelog import DEPLOYMENT_KEY, to_write
 from worker.runtime.clock import Clock, CrashPoint, no_crash
 from worker.runtime.errors import Halt
+from worker.runtime.feeds import NONE, Feeds
 from worker.runtime.metrics import Metrics
 from worker.runtime.partition import Held
 from worker.runtime.settings import Settings
@@ -69,7 +70,9 @@ class Restorer:
         *,
         report: Callable[[Progress], None] | None = None,
         crash_point: CrashPoint = no_crash,
+        feeds: Feeds = NONE,
     ) -> None:
+        self._feeds = feeds
         self._transport = transport
         self._admin = admin
         self._store = store
@@ -106,7 +109,9 @@ class Restorer:
         Raises `Retriable` where a transaction stays open on the offsets, `Halt` for step 3.
         """
         # Step 1.
+        feeds = {held.number: self._feeds.of(held.number) for held in helds}
         sources = [held.input for held in helds] + [held.internal for held in helds]
+        sources += [place for places in feeds.values() for place in places]
         changelogs = [held.changelog for held in helds]
         begins = self._admin.begin_offsets(sources + changelogs)
         committed = consumer.committed(sources, COMMITTED_MS)
@@ -122,6 +127,11 @@ class Restorer:
             held.next = _in_range(held.input, committed, begins, ends, self._settings)
             held.internal_next = _in_range(held.internal, committed, begins, ends, self._settings)
             held.purged = begins[held.internal]
+            held.feeds = {
+                place: _in_range(place, committed, begins, ends, self._settings) for place in feeds[held.number]
+            }
+            held.unknown = frozenset(place for place in (held.input, *held.feeds) if committed.get(place) is None)
+            held.passed = None
             missing = [source for source in (held.input, held.internal) if committed.get(source) is None]
             # Step 4.
             position = self._first(held, begins[held.changelog], ends[held.changelog])

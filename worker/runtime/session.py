@@ -8,7 +8,7 @@ other way of recovering.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ from worker.runtime.deployment import Deployments
 from worker.runtime.detection import Detector
 from worker.runtime.engine import Engine
 from worker.runtime.errors import Halt
+from worker.runtime.feeds import Feeds
 from worker.runtime.folding import Folder, Overflow
 from worker.runtime.inbox import Inbox
 from worker.runtime.metrics import Metrics
@@ -40,6 +41,9 @@ STEPS: Final = ("polled", "membership", "folded")
 
 RESTORE_WAIT_SECONDS: Final = 0.2  # doubled up to the next while another owner's transaction is open on the offsets
 RESTORE_WAIT_SECONDS_MAX: Final = 3.0
+FEEDS_SHARE: Final = 4  # the same for records of other topics, of what room is left while the internal topic is behind
+COMMITTED_MS: Final = 500  # for other workers' offsets; a clock that waits a second longer does no harm
+NOTHING: Final[frozenset[TopicPartition]] = frozenset()
 MESSAGES_SHARE: Final = 2  # of a batch, one in so many records may come from the internal topic while both have some
 
 
@@ -89,6 +93,8 @@ class Parts:
     upkeep: Upkeep
     restorer: Restorer
     rule: Rule
+    feeds: Feeds
+    crossing: bool  # whether records may belong to other partitions than where they are read
     worker_version: str
     crash_point: CrashPoint
 
@@ -111,6 +117,8 @@ class Session:
         self._producer: Producer | None = None
         self._inbox = Inbox()
         self._messages = Inbox()
+        self._fed = Inbox()  # of the topics beside the input topic
+        self._flows = False  # the last look at the internal topic, or at those, found something
         self._internal: frozenset[int] | None = None  # partitions that the reader reads, None: to be assigned anew
         self._size = 0  # records in the batch in hand
         self._in_transaction: Work | None = None
@@ -120,13 +128,14 @@ class Session:
         instance = parts.settings.instance_id
         self._consumer = parts.transport.consumer(parts.settings.group, [parts.topics.input], instance)
         self._reader: Reader | None = None
+        self._feeder: Reader | None = None
 
     # ------------------------------------------------------------------------------------------------ a turn
 
     def turn(self) -> bool:
         """One turn of the loop; whether there was anything to do.
 
-        1. Poll the input topic, and the internal one.
+        1. Poll the input topic, the internal one, and the topics beside them.
         2. See what the group made of the assignment; from here on nothing is folded that isn't held.
         3. Restore what is not live.
         4. Fold a batch and commit it.
@@ -176,12 +185,20 @@ class Session:
             records = self._consumer.poll(left_ms, limit - len(self._inbox))
             self._inbox.add(records)
         room = limit - len(self._messages)
+        self._flows = False
         if self._reader is not None and self._internal and room > 0:
             self._messages.add(self._reader.poll(0, room))
+            self._flows = bool(self._messages)
+        room = limit - len(self._fed)
+        if self._feeder is not None and self._internal and room > 0:
+            self._fed.add(self._feeder.poll(0, room))
+            self._flows |= bool(self._fed)
 
     def _busy(self) -> bool:
         """Whether there is something to do without a record of the input topic."""
-        if self._inbox or self._messages or self._timers_left or self._parts.restorer.busy():
+        if self._inbox or self._messages or self._fed or self._timers_left or self._parts.restorer.busy():
+            return True
+        if self._flows:  # what they gave was taken; where it came from, there may be more
             return True
         return bool(self._waiting) and self._clock.monotonic() >= self._wait_until
 
@@ -302,9 +319,14 @@ class Session:
             return live
         self._internal = live
         self._messages.clear()  # read again from what is committed
+        self._fed.clear()
         if self._reader is None:
             self._reader = self._parts.transport.reader()
         self._reader.assign({self.held[number].internal: self.held[number].internal_next for number in live})
+        if self._parts.feeds:
+            if self._feeder is None:
+                self._feeder = self._parts.transport.reader()
+            self._feeder.assign({place: at for number in live for place, at in self.held[number].feeds.items()})
         return live
 
     # ------------------------------------------------------------------------------------------------ a batch
@@ -315,8 +337,11 @@ class Session:
         messages = self._messages.take(max(1, limit.records // MESSAGES_SHARE), self._settings.batch_bytes)
         room = limit.records - len(messages)
         records = self._inbox.take(room, self._settings.batch_bytes) if room else []
-        self._size = len(records) + len(messages)
-        if not records and not messages:
+        # Last, and little of it while the internal topic is behind: what is read here is folded from there.
+        room = (room - len(records)) // (FEEDS_SHARE if self._messages else 1)
+        fed = self._fed.take(room, self._settings.batch_bytes) if room > 0 else []
+        self._size = len(records) + len(messages) + len(fed)
+        if not self._size:
             return False
         begun = self._clock.monotonic()
         batch = Batch()
@@ -324,6 +349,7 @@ class Session:
         sorter.input(batch, records, self.held)
         sorter.internal(batch, messages, self.held)
         self._parts.detector.look(records, batch)
+        sorter.feeds(batch, fed, self.held)
         assembly = self._assembly()
         try:
             self._parts.folder.batch(batch, self.held, assembly, self._clock.wall_ms())
@@ -332,6 +358,7 @@ class Session:
             self._log.info("batch-split", reason="output", records=self._size, limit=limit.records)
             self._inbox.put_back(records)
             self._messages.put_back(messages)
+            self._fed.put_back(fed)
             return True
         self._parts.crash_point("folded")
         folded = self._clock.monotonic()
@@ -341,6 +368,8 @@ class Session:
         self._metrics.records += batch.records
         self._metrics.messages += batch.messages
         self._metrics.rekeyed += len(batch.rekeyed)
+        self._metrics.dropped += batch.dropped
+        self._flows |= bool(batch.rekeyed)
         if (self._clock.monotonic() - begun) * 1000 > self._settings.batch_time_ms:
             limit.shrink(self._size)
         else:
@@ -366,10 +395,18 @@ class Session:
     def _commit(self, assembly: Assembly, offsets: Mapping[TopicPartition, int], group: GroupMetadata) -> None:
         """One transaction. `offsets` may lack those of a partition that didn't move; they are committed as well."""
         complete: dict[TopicPartition, int] = {}
-        touched = [self.held[number] for number in {source.partition for source in offsets}]
+        topics, home = self._parts.topics, self._parts.feeds.home
+        touched = [
+            self.held[number]
+            for number in {
+                source.partition if source.topic in (topics.input, topics.internal) else home(source)
+                for source in offsets
+            }
+        ]
         for held in touched:
             complete[held.input] = offsets.get(held.input, held.next)
             complete[held.internal] = offsets.get(held.internal, held.internal_next)
+            complete.update({place: offsets.get(place, at) for place, at in held.feeds.items()})
             if held.deployment is not None:
                 assembly.deployment(held, held.deployment)
         work = Work(group, complete, assembly.states, assembly.others, assembly.writes)
@@ -382,6 +419,8 @@ class Session:
         now = self._clock.monotonic()
         for held in touched:
             held.next, held.internal_next = complete[held.input], complete[held.internal]
+            held.feeds = {place: complete[place] for place in held.feeds}
+            held.unknown = NOTHING
             held.deployment = None
             held.committed_at = now
         self.committed += 1
@@ -433,7 +472,8 @@ class Session:
 
     def _upkeep(self, live: list[Held], group: GroupMetadata) -> None:
         upkeep = self._parts.upkeep
-        upkeep.probe(live)
+        if upkeep.probe(live, self._committed) and self._parts.crossing:
+            self._commit_passed(live, group)
         upkeep.mark(live)
         upkeep.purge(live)
         forsaken = upkeep.forsaken(self._parts.topics, self.held)
@@ -442,6 +482,42 @@ class Session:
         stale = upkeep.stale(live)
         if stale:
             self._commit(self._assembly(), {held.input: held.next for held in stale}, group)
+        if upkeep.grown():
+            self.doubt()  # which partitions go with each of those held is asked again where they are restored
+
+    def _committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
+        """How far the group has come in these partitions, as far as that is known at the moment."""
+        known: dict[TopicPartition, int | None] = {}
+        for held in self.held.values():
+            if held.live:
+                known.update(held.feeds)
+                known[held.input] = held.next
+        others = [place for place in places if place not in known]
+        if others:
+            try:
+                known.update(self._consumer.committed(others, COMMITTED_MS))
+            except Retriable as error:  # a transaction is open on them: at the next look it is over
+                self._log.debug("offsets-unknown", reason=str(error))
+        return known
+
+    def _commit_passed(self, live: list[Held], group: GroupMetadata) -> None:
+        """Other workers' clocks wait for what is committed here, so what holds no record is committed too: the markers
+        behind a partition's last one, and the begin of one that had none for us yet."""
+        polled, fed = self._inbox.places(), self._fed.places()
+        passed: dict[TopicPartition, int] = {}
+        for held in live:
+            for place, at in ((held.input, held.next), *held.feeds.items()):
+                reader = self._consumer if place is held.input else self._feeder
+                if place in polled or place in fed or reader is None:
+                    continue
+                try:
+                    position = reader.position(place)
+                except LookupError:
+                    continue
+                if position > at or (place in held.unknown and at > 0):
+                    passed[place] = position
+        if passed:
+            self._commit(self._assembly(), passed, group)
 
     # ------------------------------------------------------------------------------------------------ errors, the end
 
@@ -480,8 +556,9 @@ class Session:
         self._metrics.left()
         self.held.clear()
         self._discard_producer()
-        if self._reader is not None:
-            self._reader.close()
+        for reader in (self._reader, self._feeder):
+            if reader is not None:
+                reader.close()
         if leave:
             self._consumer.leave()
         else:

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -28,6 +29,7 @@ from pydantic_settings import SettingsError as SettingsSourceError
 from worker.definition.nearest import near_miss, nearest, suggestion
 from worker.runtime.address import read_address
 from worker.runtime.errors import SettingsError
+from worker.runtime.inputs import Input, read_inputs
 from worker.transports.partitioner import ALIASES, HASHES
 
 PREFIX = "LIFECYCLE_"
@@ -65,6 +67,9 @@ class Settings(BaseSettings):
 
     # Topics
     input_topic: str = "engagement"
+    input: Annotated[tuple[Input, ...], NoDecode] = Field(
+        default=(), description="another topic to read, with the mapping that makes events of its records"
+    )
     output_topic: str = "lifecycle"
     dead_letter_topic: str = "lifecycle-dead-letters"
     contacts_topic: str | None = None
@@ -157,6 +162,11 @@ class Settings(BaseSettings):
     def _http(cls, value: str | None) -> str | None:
         return None if value is None else str(read_address(value))
 
+    @field_validator("input", mode="before")
+    @classmethod
+    def _input(cls, value: Any) -> tuple[Input, ...]:
+        return read_inputs(value)
+
     @field_validator("partitioner")
     @classmethod
     def _partitioner(cls, value: str) -> str:
@@ -201,11 +211,17 @@ class Settings(BaseSettings):
             raise ValueError("backoff_ms_max: must not be below backoff_ms")
         topics = [self.input_topic, self.output_topic, self.dead_letter_topic, self.contacts_topic]
         topics += [f"{self.group}-changelog", f"{self.group}-internal"]
+        topics += self.feed_topics
         named = [topic for topic in topics if topic is not None]
         for topic in named:
             if named.count(topic) > 1:
                 raise ValueError(f"output_topic: topic {topic} would be used for two things")
         return self
+
+    @property
+    def feed_topics(self) -> tuple[str, ...]:
+        """The topics of `input`, each once."""
+        return tuple(dict.fromkeys(each.topic for each in self.input))
 
     @property
     def transactional_id(self) -> str:
@@ -258,7 +274,7 @@ def load(flags: Mapping[str, Any], config: Path | None = None) -> Settings:
             return sources if path is None else (*sources, TomlConfigSettingsSource(settings_cls, path))
 
     try:
-        return Loaded(**{name: value for name, value in flags.items() if value is not None})
+        return Loaded(**{name: value for name, value in flags.items() if value is not None and value != ()})
     except ValidationError as error:
         raise _explained(error) from None
     except tomllib.TOMLDecodeError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -52,6 +52,7 @@ class Topics:
     contacts_partitions: int
     limits: Mapping[str, int]  # the bytes a record may have, by topic
     store_age_ms_max: int  # a store older than this may have missed a removal
+    feeds: Mapping[str, int] = field(default_factory=dict)  # partition counts of the topics of `--input`
 
 
 def prepare(admin: Admin, settings: Settings, log: FilteringBoundLogger) -> Topics:
@@ -67,6 +68,7 @@ def prepare(admin: Admin, settings: Settings, log: FilteringBoundLogger) -> Topi
     output = _ensure(admin, _kept(settings.output_topic, partitions, settings, settings.output_retention_ms), log)
     dead = _kept(settings.dead_letter_topic, partitions, settings, settings.dead_letter_retention_ms)
     dead_letters = _ensure(admin, dead, log)
+    feeds = {name: _feed(admin, name, settings, log) for name in settings.feed_topics}
     contacts = 0
     if settings.contacts_topic is not None:
         spec = TopicSpec(settings.contacts_topic, partitions, settings.replication, COMPACTED)
@@ -90,6 +92,7 @@ def prepare(admin: Admin, settings: Settings, log: FilteringBoundLogger) -> Topi
         contacts_partitions=contacts,
         limits={name: _limit(admin, name, settings) for name in names},
         store_age_ms_max=_number(config, "delete.retention.ms", DELETE_RETENTION_MS) // 2,
+        feeds=feeds,
     )
 
 
@@ -102,6 +105,14 @@ def _input(admin: Admin, settings: Settings, log: FilteringBoundLogger) -> int:
             f"set its cleanup.policy to delete, or name another with --input-topic "
             f"(kafka-configs --alter --topic {name} --add-config cleanup.policy=delete)",
         )
+    return partitions
+
+
+def _feed(admin: Admin, name: str, settings: Settings, log: FilteringBoundLogger) -> int:
+    """A topic of `--input`: somebody else's, so it is taken as it is; made where it is missing, and said so."""
+    partitions = _ensure(admin, _kept(name, settings.partitions, settings, None), log)
+    if "compact" in admin.config(name).get("cleanup.policy", "delete"):
+        log.warning("input-compacted", topic=name, loses="older records of a key, where they were not read in time")
     return partitions
 
 

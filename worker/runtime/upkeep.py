@@ -8,6 +8,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from worker.runtime.clock import Clock
+from worker.runtime.feeds import NONE, Committed, Feeds, Passage
 from worker.runtime.metrics import Metrics
 from worker.runtime.partition import Held
 from worker.runtime.settings import Settings
@@ -32,7 +33,13 @@ class Upkeep:
         clock: Clock,
         log: FilteringBoundLogger,
         metrics: Metrics,
+        feeds: Feeds = NONE,
+        crossing: Sequence[TopicPartition] = (),
     ) -> None:
+        """`crossing` are partitions, besides those of feeds, whose records may belong to any other one."""
+        self._feeds = feeds
+        self._crossing = tuple(crossing)
+        self._passage = Passage()
         self._admin = admin
         self._store = store
         self._settings = settings
@@ -45,26 +52,54 @@ class Upkeep:
         self._marked = now
         self._looked = now
         self._unassigned = NOTHING
+        self._grown = now
         self._may_purge = True
         self._counted: float | None = None
         self._places: dict[int, tuple[int, int, int | None]] = {}  # how far each was at the last look
 
-    def probe(self, live: Sequence[Held]) -> None:
-        """Ask where the partitions end, for their clocks and for the lag. Raises what the log raises."""
+    def probe(self, live: Sequence[Held], committed: Committed) -> bool:
+        """Ask where the partitions end, for their clocks and for the lag; whether it was time to.
+
+        Raises what the log raises.
+        """
         now = self._clock.monotonic()
         if not live or (self._probed is not None and now - self._probed < self._settings.clock_interval_ms / 1000):
-            return
+            return False
         self._probed = now
+        crossing = [*self._crossing, *self._feeds.all()]
+        # What has crossed is looked at before the ends: whatever came of it lies below those of the internal topic.
+        self._passage.advance(committed)
         # The clock first: every record written before this instant lies below the ends looked up after it.
         wall_ms = self._clock.wall_ms()
-        ends = self._admin.end_offsets([held.input for held in live] + [held.internal for held in live])
+        places = [held.input for held in live] + [held.internal for held in live] + crossing
+        ends = self._admin.end_offsets(list(dict.fromkeys(places)))
+        if crossing:
+            self._passage.probe(wall_ms, {place: ends[place] for place in crossing})
         for held in live:
             self._measure(held, wall_ms, ends[held.input], now)
-            held.clock.probe(wall_ms, ends[held.input], ends[held.internal])
+            for place, at in held.feeds.items():
+                self._metrics.lag_records[held.number] += max(0, ends[place] - at)
+            passed = self._passage.reached if crossing else wall_ms
+            if passed is not None and not (crossing and passed == held.passed):
+                held.clock.probe(passed, ends[held.input], ends[held.internal])
+                held.passed = passed
         if self._metrics.detailed and (self._counted is None or now - self._counted >= COUNT_SECONDS):
             self._counted = now
             for held in live:
                 self._metrics.keys[held.number] = self._store.count(held.number)
+        return True
+
+    def grown(self) -> bool:
+        """Whether an input has got partitions that nobody reads yet: what goes with each of ours is seen anew then."""
+        now = self._clock.monotonic()
+        if not self._feeds or now - self._grown < self._settings.assignment_interval_ms / 1000:
+            return False
+        self._grown = now
+        counts = {topic: self._admin.partitions(topic) or 0 for topic in self._feeds.counts}
+        grown = self._feeds.grown(counts)
+        if grown:
+            self._log.info("input-has-more-partitions", partitions=dict(self._feeds.counts))
+        return grown
 
     def _measure(self, held: Held, wall_ms: int, end: int, now: float) -> None:
         """How far behind the partition is. Called before the clock learns of the ends just looked up."""
