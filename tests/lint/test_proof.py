@@ -30,6 +30,8 @@ TIMERS_MAX = 300
 class _Taken:
     """A teller of transitions: (place, the stage it left)."""
 
+    tells_guards = False
+
     def __init__(self) -> None:
         self.moves: set[tuple[int, int]] = set()
         self.stages: set[int] = set()

@@ -24,7 +24,7 @@ from worker.stores.lmdb import LmdbStore
 from worker.transports.base import Send, TopicSpec
 from worker.transports.simulator import SimulatedCluster
 
-EMAIL, OTHER = "ann@example.com", "ann.other@example.com"
+EMAIL, OTHER = "ann@example.com", "ann@elsewhere.com"
 DAY_MS = 86_400_000
 TURNS_MAX = 5_000
 
