@@ -12,6 +12,7 @@ Not judged here: whether the time lies ahead (that takes the wall clock), and wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
 
@@ -67,6 +68,10 @@ _read_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _read_envelopes: Final = msgspec.json.Decoder(_Envelope).decode_lines
 _read_any: Final = msgspec.json.Decoder().decode
 _parts: Final = msgspec.structs.astuple
+_FIRST: Final = itemgetter(0)
+_LAST: Final = itemgetter(-1)
+_OPEN: Final = {ord("{")}
+_CLOSED: Final = {ord("}")}
 _made: Final = tuple.__new__  # what `Event(…)` comes to, at half its cost
 _write: Final = msgspec.json.Encoder().encode
 
@@ -152,14 +157,18 @@ def decode(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, 
         return Refusal("not-utf8", f"invalid UTF-8 at byte {error.start}: {error.reason}")
 
 
-def decode_lines(block: bytes) -> list[Event | Refusal] | None:
-    """What `decode` says of each line of a block of whole lines, faster; None where they must be looked at one by one.
+def decode_lines(lines: Sequence[bytes]) -> list[Event | Refusal] | None:
+    """What `decode` says of each of the lines, faster; None where they must be looked at one by one.
 
     None says nothing of the lines: a blank one among them is enough.
     """
-    lines = block.count(b"\n")
-    # Every line an object by itself, none of them over two lines: otherwise events and lines would not pair.
-    whole = block.count(b"}\n") == lines and block.startswith(b"{") and block.count(b"\n{") == lines - 1
+    # Every line an object by itself, none of them over two lines: within JSON nothing but a comma stands between an
+    # object's end and another's beginning, so where every line begins and ends as one, as many objects as lines pair.
+    try:
+        whole = set(map(_FIRST, lines)) == _OPEN and set(map(_LAST, lines)) == _CLOSED
+    except IndexError:
+        return None
+    block = b"\n".join(lines)
     if not whole or len(block) > MAX_VALUE_BYTES:
         return None
     plain = block.isascii()
@@ -169,7 +178,7 @@ def decode_lines(block: bytes) -> list[Event | Refusal] | None:
         envelopes = _read_envelopes(block)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    if len(envelopes) != lines:
+    if len(envelopes) != len(lines):
         return None
     plain = plain and b"\\" not in block
     decoded: list[Event | Refusal] = []

@@ -412,14 +412,7 @@ class Contact:
         plan, state = self.plan, record.state
         if plan.company is None or state.stage < 0:
             return
-        company = tell.company_of(plan, state) or ""
-        statuses = 0
-        for place, (_, holds) in enumerate(plan.company_statuses):
-            if holds(state, state.at):
-                statuses |= 1 << place
-        parent = state.traits.get(plan.parent) if plan.parent else None
-        parent = parent if isinstance(parent, str) and parent != company else ""
-        now = Membership(company, parent, state.stage, statuses) if company else None
+        now = place_in_company(plan, state)
         before = record.member
         if now == before:
             return
@@ -444,6 +437,20 @@ class Contact:
         if record is not None and record.member is not None:
             self._tell_company(record, record.member, left=True)
             record.member = None
+
+
+def place_in_company(plan: Plan, state: State) -> Membership | None:
+    """What the contact's company is to know of it; None where it has none."""
+    company = tell.company_of(plan, state)
+    if company is None:
+        return None
+    statuses = 0
+    for place, (_, holds) in enumerate(plan.company_statuses):
+        if holds(state, state.at):
+            statuses |= 1 << place
+    parent = state.traits.get(plan.parent) if plan.parent else None
+    parent = parent if isinstance(parent, str) and parent != company else ""
+    return Membership(company, parent, state.stage, statuses)
 
 
 def seal(output: Output, stands: dict[str, Any] | None, recorded: str) -> None:

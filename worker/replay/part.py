@@ -24,6 +24,7 @@ from worker.fold.messages import Member
 from worker.fold.messages import decode as decode_body
 from worker.fold.outcome import Event, Message, Outcome, Output, Refusal
 from worker.fold.state import Record, State, decode_entry
+from worker.fold.straight import fold_straight
 from worker.plan.plan import Move, Plan
 from worker.replay.families import Families, tie
 from worker.replay.records import NUMBER_BITS, DeadLetter
@@ -200,7 +201,7 @@ class Part:
 
     def _decoded(self, lines: Sequence[bytes]) -> Sequence[Event | Refusal]:
         """What the lines hold, one by one."""
-        return decode_lines(b"\n".join(lines) + b"\n") or [decode(None, line) for line in lines]
+        return decode_lines(lines) or [decode(None, line) for line in lines]
 
     def fold(self, clock: int) -> Iterator[History]:
         """The histories up to `clock` of all contacts that were read, in the order of their first events."""
@@ -231,10 +232,23 @@ class Part:
         first = arrivals[0]
         if self.terms.by_time:
             arrivals = _by_time(arrivals)
+        told = self._teller(contact)
+        straight = fold_straight(self.engine, contact, arrivals[1::WIDTH], clock, told)
+        if straight is None:
+            return self._reordered(first, contact, arrivals, clock)
+        for place, refusal in straight.refused:
+            self._refuse(arrivals[place * WIDTH], refusal, arrivals[place * WIDTH + 2])
+        if straight.message is not None:
+            self._tell(first, [straight.message])
+        self.totals.duplicates += straight.duplicates
+        return self._concluded(first, contact, told, told.outputs, straight.state, clock)
+
+    def _reordered(self, first: int, contact: str, arrivals: list[Any], clock: int) -> History:
+        """The same where an event is older than one before it."""
         outcome, plan = Outcome(), self.engine.plan
         person = Contact(self.engine, contact, None, clock, outcome)
-        if not self.terms.telling and plan.forget is None:
-            person.told = Counted(plan, contact, self.engine.publish_from)
+        if plan.forget is None:
+            person.told = self._teller(contact)
         refused: list[tuple[int, Refusal]] = []
         for place, event in enumerate(arrivals[1::WIDTH]):
             refusal = person.arrive(event)
@@ -251,20 +265,28 @@ class Part:
             self._tell(first, outcome.messages)
         totals.duplicates += outcome.duplicates
         totals.late += outcome.late
-        if record is None or person.over or record.state.stage < 0:
-            record = None
+        state = None if record is None or person.over or record.state.stage < 0 else record.state
+        return self._concluded(first, contact, person.told, outputs, state, clock)
+
+    def _teller(self, contact: str) -> tell.Told:
+        teller = tell.Told if self.terms.telling else Counted
+        return teller(self.engine.plan, contact, self.engine.publish_from)
+
+    def _concluded(
+        self, first: int, contact: str, told: tell.Told, outputs: list[Output], state: State | None, clock: int
+    ) -> History:
+        """Count what one contact came to, and seal what is published of it."""
         if not self.terms.telling:
-            told = person.told
             changes = told.stage_changes if isinstance(told, Counted) else sum(map(_is_stage_change, outputs))
-            self._count(told.count if isinstance(told, Counted) else len(outputs), changes, record)
+            self._count(told.count if isinstance(told, Counted) else len(outputs), changes, state)
             return History(first, b"", b"")
         if outputs:
-            stands = tell.current(plan, record.state, 0) if record is not None else None
+            stands = tell.current(self.engine.plan, state, 0) if state is not None else None
             recorded = tell.iso(clock)
             for number, output in enumerate(outputs, 1):
                 output.body["recordedtime"] = recorded
                 output.body["data"]["current"] = {**stands, "revision": number} if stands is not None else None
-        return self._history(first, contact, outputs, record, clock)
+        return self._history(first, contact, outputs, state, clock)
 
     def _together(self, members: dict[str, list[Any]], clock: int) -> dict[str, History]:
         """The histories of contacts that are one person, or were for a time; of others none is changed by these."""
@@ -292,16 +314,16 @@ class Part:
         else:
             held.update(in_order(world.outputs))
         entries = map(decode_entry, world.states.values())
-        records = {entry.name: entry for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
+        states = {entry.name: entry.state for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
         return {
             contact: self._history(
                 members[contact][0] if contact in members else first,
                 contact,
                 held.get(contact, []),
-                records.get(contact),
+                states.get(contact),
                 clock,
             )
-            for contact in {**held, **records}
+            for contact in {**held, **states}
         }
 
     def _runs(self, arrivals: list[Any]) -> Iterator[tuple[int, int]]:
@@ -321,21 +343,21 @@ class Part:
                 yield start, at
                 start = at
 
-    def _history(self, first: int, contact: str, outputs: list[Output], record: Record | None, clock: int) -> History:
+    def _history(self, first: int, contact: str, outputs: list[Output], state: State | None, clock: int) -> History:
         encode, telling = self._encode, self.terms.telling
-        self._count(len(outputs), sum(map(_is_stage_change, outputs)), record)
+        self._count(len(outputs), sum(map(_is_stage_change, outputs)), state)
         changes = b"".join([encode(output.body) + b"\n" for output in outputs]) if telling else b""
-        if record is None or not telling:
+        if state is None or not telling:
             return History(first, changes, b"")
-        return History(first, changes, encode(contact_row(self.engine.plan, contact, record.state, clock)) + b"\n")
+        return History(first, changes, encode(contact_row(self.engine.plan, contact, state, clock)) + b"\n")
 
-    def _count(self, outputs: int, stage_changes: int, record: Record | None) -> None:
+    def _count(self, outputs: int, stage_changes: int, state: State | None) -> None:
         totals = self.totals
         totals.outputs += outputs
         totals.stage_changes += stage_changes
-        if record is not None:
+        if state is not None:
             totals.contacts += 1
-            totals.stages[self.engine.plan.stages[record.state.stage]] += 1
+            totals.stages[self.engine.plan.stages[state.stage]] += 1
 
     def _tell(self, first: int, messages: list[Message]) -> None:
         for message in messages:
