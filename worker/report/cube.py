@@ -35,24 +35,24 @@ _QUERIES: Final = {
     "reached": "SELECT cell, place, count(*) FROM reached JOIN cells USING (contact) GROUP BY ALL",
     "current": "SELECT cell, place, count(*) FROM people JOIN cells USING (contact) GROUP BY ALL",
     # Of those ever in a stage, how many came to the next one later.
-    "converted": """SELECT cell, a.place, count(DISTINCT a.contact) FROM reached a JOIN entries b USING (contact)
-                    JOIN cells USING (contact) WHERE b.place = a.place + 1 AND b.step > a.first_step GROUP BY ALL""",
-    "moves": """SELECT cell, a.place, b.place, count(*) FROM changes JOIN cells USING (contact)
-                JOIN stages a ON from_stage = a.stage JOIN stages b ON to_stage = b.stage GROUP BY ALL""",
+    "converted": """SELECT cell, a.place, count(*) FROM reached a JOIN reached b USING (contact)
+                    JOIN cells USING (contact)
+                    WHERE b.place = a.place + 1 AND b.last_step > a.first_step GROUP BY ALL""",
+    "moves": """SELECT cell, from_place, place, count(*) FROM changes JOIN cells USING (contact)
+                WHERE from_place IS NOT NULL GROUP BY ALL""",
     "stays": f"""SELECT cell, place, greatest(0, floor(ln(greatest(seconds, 1) / {BIN_FIRST_SECONDS})
                  / ln({BIN_GROWTH})))::INTEGER, count(*) FILTER (outcome IN ('forward', 'backward')),
                  count(*) FILTER (outcome IN ('waiting', 'merged')) FROM visits JOIN cells USING (contact)
                  GROUP BY ALL""",
     "trend": """SELECT cell, strftime(date_trunc('week', happened), '%Y-%m-%d'), place, count(*)
-                FROM entries JOIN cells USING (contact) GROUP BY ALL""",
+                FROM history JOIN cells USING (contact) GROUP BY ALL""",
     "sla": """SELECT cell, promises.owner, place, count(*) FILTER (outcome = 'kept'),
               count(*) FILTER (outcome = 'breached'), count(*) FILTER (outcome = 'running')
-              FROM promises JOIN stages USING (stage) JOIN cells USING (contact) GROUP BY ALL""",
+              FROM promises JOIN cells USING (contact) GROUP BY ALL""",
     "value": """SELECT cell, place, coalesce(currency, '?'), count(*), coalesce(sum(amount), 0) FROM deals
                 JOIN people USING (contact) JOIN cells USING (contact) WHERE standing = 'open' GROUP BY ALL""",
-    "returned": """SELECT cell, a.place, b.place, coalesce(reason, ''), count(*) FROM changes
-                   JOIN cells USING (contact) JOIN stages a ON from_stage = a.stage
-                   JOIN stages b ON to_stage = b.stage WHERE direction = 'backward' GROUP BY ALL""",
+    "returned": """SELECT cell, from_place, place, coalesce(reason, ''), count(*) FROM changes
+                   JOIN cells USING (contact) WHERE place < from_place GROUP BY ALL""",
 }
 
 

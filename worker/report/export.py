@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from worker.report.figures import Figures
-from worker.report.tables import STORED, Tables
+from worker.report.shape import EXPORTED
+from worker.report.standing import STORED
+from worker.report.tables import Tables
 
-WRITTEN: Final = (*STORED, "visits", "people", "reached", "promises", "deals")
+WRITTEN: Final = (*STORED, *EXPORTED)
 
 
 def export(tables: Tables, found: Figures, out: Path) -> None:
