@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -100,6 +101,7 @@ class FedSimulation(Simulation):
         states: dict[str, bytes | None] = dict.fromkeys((*OF_HOOKS, OF_OTHER))
         for record in [*self.cluster.records(HOOKS), *self.cluster.records(OTHER)]:
             place = f"{record.partition}@{record.offset}"
+            found: Sequence[object]
             if record.topic == HOOKS:
                 found = MAPPING.apply(record.value)
             else:
