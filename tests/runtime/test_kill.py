@@ -12,6 +12,7 @@ from tests.runtime.killing import Chaos
 pytestmark = pytest.mark.broker
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(("client", "seconds", "events"), [("kafka-python", 30, 5_000), ("confluent-kafka", 15, 4_000)])
 def test_a_reader_sees_what_replay_says_whatever_happens_to_the_workers(
     client: str, seconds: float, events: int, broker: str, tmp_path: Path
@@ -25,6 +26,7 @@ def test_a_reader_sees_what_replay_says_whatever_happens_to_the_workers(
         assert chaos.deeds.keys() & {"kill", "stop", "wipe"}, "something has to have happened"
 
 
+@pytest.mark.timeout(400)
 def test_a_broker_that_hangs_and_dies_is_waited_for_and_nothing_is_lost(own_broker: Broker, tmp_path: Path) -> None:
     with Chaos(own_broker.address, tmp_path, seed=1, events=2_000, broker=own_broker) as chaos:
         chaos.run(15)
@@ -36,6 +38,7 @@ def test_a_broker_that_hangs_and_dies_is_waited_for_and_nothing_is_lost(own_brok
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(410)  # the test run itself ends at 420 s of one test
 @pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_a_broker_that_hangs_and_dies_for_minutes(client: str, seed: int, own_broker: Broker, tmp_path: Path) -> None:
@@ -46,6 +49,7 @@ def test_a_broker_that_hangs_and_dies_for_minutes(client: str, seed: int, own_br
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(410)  # the test run itself ends at 420 s of one test
 @pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
 @pytest.mark.parametrize("seed", range(2, 7))
 def test_the_same_for_minutes(client: str, seed: int, broker: str, tmp_path: Path) -> None:
