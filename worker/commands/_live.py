@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def listen(settings: Settings, logger: FilteringBoundLogger) -> socket.socket | 
     try:
         bound = address.listen()
     except OSError as error:
-        raise Told(f"--http can't listen on {address}: {error.strerror or error}") from None
+        why = os.strerror(error.errno) if error.errno is not None and error.errno > 0 else error.strerror or error
+        raise Told(f"--http can't listen on {address}: {why}") from None
     host, port = bound.getsockname()[:2]
     shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     logger.info("serving", address=shown)
