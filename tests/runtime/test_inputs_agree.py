@@ -17,9 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.replay.support import Replayed, job, lifecycle
-from tests.runtime.killing import KINDS, difference, standing
+from tests.runtime.reading import difference, standing
 from tests.runtime.support import DEAD, GROUP, INPUT, INTERNAL, OUTPUT, header, quiet
 from tests.runtime.support import settings as worker_settings
+from tests.runtime.traffic import KINDS
 from worker.fold.engine import Engine
 from worker.instants import format_instant
 from worker.mapping.mapping import Mapping
