@@ -16,16 +16,21 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 TIMEOUT_MS = 30_000
 
 
-@contextmanager
-def opened(path: Path, theme: Literal["light", "dark"] = "light", width: int = 1200) -> Iterator[Page]:
-    """The page as a reader has it. Fails in the end where it logged an error or asked for anything but itself."""
+def executable() -> str:
+    """The browser of this machine; who has none is told, and in CI fails."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         if os.environ.get("CI") == "true":
             pytest.fail("there is no Chromium on this machine")
         pytest.skip("there is no Chromium on this machine")
+    return chromium
+
+
+@contextmanager
+def opened(path: Path, theme: Literal["light", "dark"] = "light", width: int = 1200) -> Iterator[Page]:
+    """The page as a reader has it. Fails in the end where it logged an error or asked for anything but itself."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         try:
             page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
             page.set_default_timeout(TIMEOUT_MS)

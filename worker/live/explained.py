@@ -36,7 +36,7 @@ def _parts(explained: Explanation) -> Iterator[str]:
         )
         yield (
             '<section aria-labelledby="visits"><h2 id="visits">Earlier visits</h2>'
-            '<div class="scroll" tabindex="0" role="region" aria-labelledby="visits"><table><thead><tr>'
+            '<div class="scroll" tabindex="0" role="region" aria-label="Earlier visits, table"><table><thead><tr>'
             '<th scope="col">Stage</th><th scope="col">Entered</th><th scope="col">Left</th></tr></thead>'
             f"<tbody>{rows}</tbody></table></div></section>"
         )

@@ -30,7 +30,7 @@ class Refusals:
     """
 
     def __init__(self, plan: Plan) -> None:
-        reasons = Reasons(plan.lifecycle)
+        reasons = Reasons(plan)
         self.stage = -1
         self._awaited = [_awaited(reasons, stage) for stage in plan.stages]
         self.plan = replace(plan, moves_for={kind: self._watched(decide) for kind, decide in plan.moves_for.items()})
