@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker import shipped
-from worker.shipped import UnknownLifecycle, lifecycle_names, lifecycle_path, scenarios_path
+from worker.definition.reader import read
+from worker.shipped import UnknownLifecycle, glance, lifecycle_names, lifecycle_path, scenarios_path
 
 
 def test_a_shipped_lifecycle_is_found_by_its_name() -> None:
@@ -43,3 +44,9 @@ def test_a_wheel_looks_beside_the_code(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(shipped, "_INSTALLED", tmp_path)
     assert lifecycle_names() == ["wheel"]
     assert lifecycle_path("wheel") == tmp_path / "wheel.yaml"
+
+
+@pytest.mark.parametrize("name", lifecycle_names())
+def test_a_glance_sees_what_is_read(name: str) -> None:
+    whole = read(lifecycle_path(name))
+    assert glance(name) == (whole.title, [stage.name for stage in whole.stages.values()])

@@ -6,13 +6,6 @@ from typing import IO, Any
 
 import click
 
-from worker.definition.errors import DefinitionError, ParameterError
-from worker.replay.records import ReplayError
-from worker.runtime.errors import SettingsError, WorkerError
-from worker.shipped import UnknownLifecycle
-from worker.stores.errors import StoreError
-from worker.transports.errors import TransportError
-
 
 class Told(click.ClickException):
     """One line; the exit status says that it could not be done."""
@@ -38,6 +31,14 @@ class Findings(Misused):
 
 def explained(error: Exception) -> Told | None:
     """What to tell of an error; None where it is none that people can do anything about."""
+    # Not before there is one: some of these rooms take long to load, and most runs end without.
+    from worker.definition.errors import DefinitionError, ParameterError
+    from worker.replay.records import ReplayError
+    from worker.runtime.errors import SettingsError, WorkerError
+    from worker.shipped import UnknownLifecycle
+    from worker.stores.errors import StoreError
+    from worker.transports.errors import TransportError
+
     match error:
         case DefinitionError():
             return Findings("\n".join(map(str, error.findings)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,8 @@ def command(
 
 def _contact_key(config: Path | None) -> bytes:
     """The key of the worker's digests, from where the worker itself has it: environment or TOML file."""
+    if config is None and not any(name.upper().startswith("LIFECYCLE_") for name in os.environ):
+        return b""  # nothing says any: settings take long to load
     from worker.commands._broker import reach
 
     key = reach(config, broker="embedded:unused").contact_key
@@ -119,7 +122,8 @@ def _from_events(
     rekey: bool,
 ) -> Explanation:  # fmt: skip
     from worker.commands.replay import inputs
-    from worker.explain import Explainer, gather
+    from worker.explain import Explainer
+    from worker.explain.gather import gather
 
     with tempfile.TemporaryDirectory(prefix="lifecycle-input-") as folder, Bar("read") as bar:
         sources, _ = inputs(events, Path(folder), partitioner, rekey)

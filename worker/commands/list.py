@@ -28,7 +28,7 @@ def command(lifecycle: str | None, as_json: bool) -> None:
 
     L is a name or the path of a definition.
     """
-    from worker.shipped import lifecycle_names
+    from worker.shipped import glance, lifecycle_names
 
     if lifecycle is not None:
         found = read_lifecycle(lifecycle)
@@ -38,13 +38,17 @@ def command(lifecycle: str | None, as_json: bool) -> None:
             _show_one(found)
         return
     for name in lifecycle_names():
-        row = _row(read_lifecycle(name), whole=False)
         if as_json:
-            click.echo(json.dumps(row, ensure_ascii=False))
-        else:
-            screen = console()
-            screen.print(f"[bold]{name}[/bold]  {row['title']}")
-            screen.print(f"  {' → '.join(row['stages'])}\n", style="dim")
+            click.echo(json.dumps(_row(read_lifecycle(name), whole=False), ensure_ascii=False))
+            continue
+        seen = glance(name)
+        if seen is None:
+            row = _row(read_lifecycle(name), whole=False)
+            seen = row["title"], row["stages"]
+        title, stages = seen
+        screen = console()
+        screen.print(f"[bold]{name}[/bold]  {title}")
+        screen.print(f"  {' → '.join(stages)}\n", style="dim")
     if not as_json:
         click.echo("`lifecycle list L` says more of one; `lifecycle copy L FILE` gives you your own.")
 

@@ -126,11 +126,7 @@ class _Check:
                 f"here stands an event type, not {'a signal' if pattern.kind == 'signal' else 'a move'}", 0,
                 len(place.text), "not-allowed",
             )  # fmt: skip
-        if (
-            pattern.kind == "signal"
-            and pattern.name in self.of_moves
-            and "forget" not in place.path
-        ):
+        if pattern.kind == "signal" and pattern.name in self.of_moves and "forget" not in place.path:
             raise ExpressionError(
                 f"'{pattern.name}' follows moves, which come after this; a guard may ask seen({pattern.name})",
                 0, len(pattern.name), "not-allowed",

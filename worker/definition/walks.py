@@ -17,7 +17,6 @@ not let through.
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +26,7 @@ from worker.definition.expression import SETBACK
 from worker.definition.model import Lifecycle
 from worker.definition.needs import signals_of_moves
 from worker.definition.parameters import parameter_values
+from worker.definition.trees import copied
 
 CIRCLES_MAX = 500  # circles looked at; a definition with more is refused
 STEPS_MAX = 50_000  # readings of guards for one circle; beyond, it counts as one that can be gone
@@ -105,7 +105,7 @@ class _Walk:
                 self.possible_at_all = False  # the stage has only just been entered
             if step.transition in guards:
                 reader = _Reading(self, step.origin, number, fallen, status)
-                self.tests.append(reader.visit(copy.deepcopy(guards[step.transition])))
+                self.tests.append(reader.visit(copied(guards[step.transition])))
             fallen = fallen or self.order[step.target] < self.order[step.origin]
             if transition.status is not None:
                 status = ast.Constant(value=transition.status)
@@ -200,7 +200,7 @@ class _Reading(ast.NodeTransformer):
         return self.generic_visit(node)  # type: ignore[return-value]  # a call stays one
 
     def read(self, node: ast.expr) -> ast.expr:
-        return self.visit(copy.deepcopy(node))  # type: ignore[no-any-return]  # visit gives Any
+        return self.visit(copied(node))  # type: ignore[no-any-return]  # visit gives Any
 
     def apart(self, node: ast.expr) -> ast.Name:
         """A term of this step alone: what it is before says nothing of it here."""

@@ -16,7 +16,6 @@ from worker.fold.engine import Engine
 from worker.fold.identity import IDENTITY_TYPES
 from worker.fold.outcome import Event, Outcome, Output
 from worker.fold.state import Erased, Forward, Kept, Record, State, decode_state, decode_tail
-from worker.replay.world import World, in_order
 
 CORRECTED = "lifecycle.corrected.v1"
 
@@ -27,7 +26,7 @@ class Explainer:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.plan = engine.plan
-        self.reasons = Reasons(engine.plan.lifecycle)
+        self.reasons = Reasons(engine.plan)
 
     # From events.
 
@@ -36,6 +35,8 @@ class Explainer:
 
         `clock` (epoch ms) is until when time has passed. `wanted`: a stage that it is asked about.
         """
+        from worker.replay.world import World, in_order  # not at the top: from a worker's state all this isn't needed
+
         world = World(self.engine, clock, inside=lambda key: key.startswith(b"c:"))
         corrections: list[Correction] = []
         refusals: list[dict[str, Any]] = []
@@ -81,6 +82,8 @@ class Explainer:
     ) -> Explanation:  # fmt: skip
         """Ids that are one person. Where a horizon without an end gives the same history, every step is in full."""
         wide = Engine(replace(self.plan, horizon=1 << 60), grace=False, too_late=self.engine.too_late)
+        from worker.replay.world import World, in_order
+
         world = World(wide, clock, inside=lambda key: key.startswith(b"c:"))
         for event in arrivals:
             world.arrive([event])

@@ -7,20 +7,23 @@ the fold found; the tests hold the two together.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from worker.definition.expression import ENVELOPE, ParsedPattern
-from worker.definition.model import Lifecycle, Transition
+from worker.definition.model import Transition
 from worker.explain.values import Attempt, Condition, Kind, Seen
 from worker.fold.state import State
 from worker.instants import format_instant
 from worker.machine import Edge
+from worker.plan import support
 from worker.plan.expressions import source
-from worker.plan.generate import Generator, in_words
+from worker.plan.generate import in_words
 from worker.plan.meaning import Meaning
+from worker.plan.plan import Plan
 
 Evaluate = Callable[..., Any]
 ABILITIES = frozenset({"contains", "starts_with", "matches", "min", "max"})
@@ -66,12 +69,13 @@ class Probe:
 class Reasons:
     """Takes apart the guards of one lifecycle. Each is compiled once, when it is first asked for."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self.lifecycle = lifecycle
-        self.meaning = Meaning(lifecycle)
-        generator = Generator(self.meaning)
-        generator.generate()
-        self._space = generator.run()
+    def __init__(self, plan: Plan) -> None:
+        self.lifecycle = plan.lifecycle
+        self.meaning = Meaning(plan.lifecycle)
+        # What compiled guards call; `fit` and the behaviour score as the plan has them.
+        self._space = {name: getattr(support, name) for name in dir(support) if not name.startswith("_")}
+        self._space |= {"STAGES": plan.stages, "STATUSES": plan.statuses, "ceil": math.ceil}
+        self._space |= {"fit": plan.fit, "behaviour_at": plan.behaviour}
         self._probes: dict[str, Probe] = {}
         self._ways: dict[str, list[Edge]] = {}
 

@@ -9,9 +9,10 @@ expression is self-contained and its dependence on events and on time can be rea
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from worker.definition.trees import copied
 
 Parameters = Mapping[str, bool | int | float | str]
 
@@ -39,7 +40,7 @@ class Names:
 
     def expand(self, node: ast.expr) -> ast.expr:
         """The expression with conditions and parameters written out, until neither is left."""
-        return _Expand(self).visit(copy.deepcopy(node))  # type: ignore[no-any-return]  # a NodeTransformer returns Any
+        return _Expand(self).visit(copied(node))  # type: ignore[no-any-return]  # a NodeTransformer returns Any
 
 
 class _Expand(ast.NodeTransformer):

@@ -7,11 +7,11 @@ expressions` says what the short names in it stand for.
 from __future__ import annotations
 
 import ast
-import copy
 import math
 import re
 from typing import Any
 
+from worker.definition.trees import copied
 from worker.plan import support
 from worker.plan.expressions import flips, is_event_only, source
 from worker.plan.meaning import Meaning
@@ -419,7 +419,7 @@ class _Words(ast.NodeTransformer):
 
 def in_words(node: ast.expr) -> str:
     """The expression as it may stand in the file."""
-    return ast.unparse(_Words().visit(copy.deepcopy(node)))
+    return ast.unparse(_Words().visit(copied(node)))
 
 
 def traits_alone(code: str) -> list[str]:
