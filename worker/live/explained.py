@@ -23,11 +23,6 @@ def _parts(explained: Explanation) -> Iterator[str]:
         yield from _standing(explained)
     if explained.why_not is not None:
         yield from _why_not(explained.why_not, explained)
-    if explained.steps:
-        yield '<section aria-labelledby="history"><h2 id="history">History</h2><ol class="steps">'
-        for step in explained.steps:
-            yield from _step(step)
-        yield "</ol></section>"
     if explained.visits:
         rows = "".join(
             f'<tr><th scope="row">{escape(words(visit.stage))}</th><td>{_time(visit.entered)}</td>'
@@ -40,6 +35,11 @@ def _parts(explained: Explanation) -> Iterator[str]:
             '<th scope="col">Stage</th><th scope="col">Entered</th><th scope="col">Left</th></tr></thead>'
             f"<tbody>{rows}</tbody></table></div></section>"
         )
+    if explained.steps:
+        yield '<section aria-labelledby="history"><h2 id="history">History</h2><ol class="steps">'
+        for step in explained.steps:
+            yield from _step(step)
+        yield "</ol></section>"
     if explained.notes:
         notes = "".join(f"<p>{escape(note)}</p>" for note in explained.notes)
         yield f'<aside aria-label="What is not told here">{notes}</aside>'
@@ -66,15 +66,16 @@ def _standing(explained: Explanation) -> Iterator[str]:
 
 
 def _step(step: Step) -> Iterator[str]:
-    yield f'<li class="{escape(step.kind.partition(".")[0])}">{_time(step.time)} '
-    yield f"<span>{escape(happened(step).plain)}</span>"
+    kind = "back" if " ↩ " in (told := happened(step).plain) else step.kind.partition(".")[0]
+    what, _, says = told.partition("  ")  # of a move: where it goes, and its criterion
+    yield f'<li class="{escape(kind)}">{_time(step.time)} <strong>{escape(what)}</strong> {escape(says)}'
     why = cause(step.cause)
     if why:
         yield f' <span class="soft">({escape(why)})</span>'
     if step.taken is not None:
-        yield from _conditions(step.taken.conditions)
+        yield from _conditions((condition, True) for condition in step.taken.conditions)
     elif known := guards(step):
-        yield f'<ul class="conditions">{"".join(f"<li>{_mark(True)} {escape(name)}</li>" for name in known)}</ul>'
+        yield f'<ul class="conditions">{"".join(f"<li>{_mark(True, True)} {escape(name)}</li>" for name in known)}</ul>'
     for attempt in step.refused:
         yield from _refused(attempt)
     yield "</li>"
@@ -82,22 +83,23 @@ def _step(step: Step) -> Iterator[str]:
 
 def _refused(attempt: Attempt) -> Iterator[str]:
     yield f'<p class="not">not <strong>{escape(words(attempt.to))}</strong>: {escape(attempt.says)}</p>'
-    yield from _conditions(attempt.missing)
+    yield from _conditions((condition, True) for condition in attempt.missing)
 
 
-def _conditions(conditions: Iterable[Condition]) -> Iterator[str]:
-    rows = [f"<li>{''.join(_condition(condition))}</li>" for condition in conditions]
+def _conditions(conditions: Iterable[tuple[Condition, bool]]) -> Iterator[str]:
+    rows = [f"<li>{''.join(_condition(condition, wanted))}</li>" for condition, wanted in conditions]
     if rows:
         yield f'<ul class="conditions">{"".join(rows)}</ul>'
 
 
-def _condition(condition: Condition) -> Iterator[str]:
-    """The condition and, within it, the parts that made it what it is."""
-    yield f"{_mark(condition.holds)} <code>{escape(condition.text)}</code>"
+def _condition(condition: Condition, wanted: bool) -> Iterator[str]:
+    """The condition and, within it, the parts that made it what it is; `wanted`: whether it should hold."""
+    good = condition.holds == wanted
+    yield f"{_mark(condition.holds, good)} <code>{escape(condition.text)}</code>"
     seen = ", ".join(f"{seen.what} = {value(seen.value)}" for seen in condition.seen)
     if seen:
         yield f' <span class="soft">{escape(seen)}</span>'
-    yield from _conditions(telling(condition))
+    yield from _conditions((part, part.holds if good else not part.holds) for part in telling(condition))
 
 
 def _why_not(asked: WhyNot, explained: Explanation) -> Iterator[str]:
@@ -120,16 +122,17 @@ def _way(way: Way) -> Iterator[str]:
     ends = f"{escape(words(way.origin))} → {escape(words(way.attempt.to))}"
     yield f'<article class="way"><p><strong>{ends}</strong>: {escape(way.attempt.says)}</p>'
     if not way.missing and not way.waiting:
-        yield f"<p>{_mark(True)} nothing is missing</p>"
+        yield f"<p>{_mark(True, True)} nothing is missing</p>"
     if way.waiting:
-        yield f"<p>{_mark(False)} one of these has to happen</p>{_remedies(way.waiting)}"
+        yield f"<p>{_mark(False, False)} one of these has to happen</p>{_remedies(way.waiting)}"
     for missing in way.missing:
         yield from _missing(missing)
     yield "</article>"
 
 
 def _missing(missing: Missing) -> Iterator[str]:
-    yield f'<div class="missing">{"".join(_condition(missing.condition))}{_remedies(missing.remedies)}</div>'
+    condition = "".join(_condition(missing.condition, missing.wanted))
+    yield f'<div class="missing">{condition}{_remedies(missing.remedies)}</div>'
 
 
 def _remedies(remedies: Iterable[Remedy]) -> str:
@@ -146,8 +149,9 @@ def _remedy(remedy: Remedy) -> str:
     return f"<code>{escape(example(remedy.event))}</code>{says}{arrives}"
 
 
-def _mark(holds: bool) -> str:
-    kind, sign, says = ("good", "✓", "holds:") if holds else ("bad", "✗", "does not hold:")
+def _mark(holds: bool, good: bool) -> str:
+    sign, says = ("✓", "holds:") if holds else ("✗", "does not hold:")
+    kind = "good" if good else "bad"
     return f'<span class="{kind}" aria-hidden="true">{sign}</span><span class="said"> {says}</span>'
 
 

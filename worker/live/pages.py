@@ -69,12 +69,12 @@ class Pages:
 
 _STYLE = """
 header a{color:inherit}
-h1.contact{overflow-wrap:anywhere}
+h1.contact{overflow-wrap:anywhere;font-size:clamp(1.3rem,4vw,2.1rem)}
 form{display:flex;flex-wrap:wrap;gap:.7rem 1rem;align-items:end;background:var(--area);border:1px solid var(--rule);
   border-radius:10px;padding:1rem;margin:1rem 0 1.6rem}
 label{display:grid;gap:.2rem;font-size:.85rem;font-weight:600;color:var(--soft);flex:1 1 14rem}
 input,select,button{font:inherit;font-weight:400;color:var(--ink);background:var(--paper);border:1px solid var(--soft);
-  border-radius:6px;padding:.45rem .6rem;min-width:0;width:100%}
+  border-radius:6px;padding:0 .6rem;height:2.5rem;min-width:0;width:100%}
 button{width:auto;background:var(--accent);border-color:var(--accent);color:var(--paper);font-weight:600;cursor:pointer}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 .good{color:var(--good)}.bad{color:var(--bad)}
@@ -87,8 +87,7 @@ strong.stage{color:var(--good)}
 .steps>li{border-left:3px solid var(--rule);padding:.15rem 0 .55rem .9rem;margin:0}
 .steps>li.stage{border-left-color:var(--good)}
 .steps>li.sla{border-left-color:var(--bad)}
-.steps>li.refused{border-left-color:var(--warn)}
-.steps>li>span:first-of-type{font-weight:600}
+.steps>li.refused,.steps>li.back{border-left-color:var(--warn)}
 time{font-variant-numeric:tabular-nums;color:var(--soft);white-space:nowrap}
 .conditions{list-style:none;padding-left:1.1rem;margin:.15rem 0}
 .not{margin:.3rem 0 0}
