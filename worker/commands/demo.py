@@ -193,7 +193,7 @@ def _oddities(screen: Console, traffic: Traffic, tally: Tally, metrics: Metrics)
         (said["clicked by a scanner"], "clicks by mail scanners", "nobody's act: moved no one"),
         (said["double click"], "forms sent twice by a double click", "counted once"),
         (said["delivered again"], "webhooks delivered again", "changed nothing"),
-        (said["came a day late"], "attendances uploaded a day late", f"put in their place; {corrections} published"),
+        (said["came a day late"], "attendances uploaded a day late", f"put in their place; {corrections}"),
         (said["two records of one person"], "people with two records", "one history each, after the merge"),
         (said["visitor who gave a name"], "visitors who gave a name", "what they did before is theirs"),
         (said["asked to be forgotten"], "asked to be forgotten", "erased"),
@@ -229,7 +229,7 @@ def _proof(screen: Console, lifecycle: Lifecycle, traffic: Traffic, tally: Tally
     same = sum(1 for contact, stage in replayed.items() if standing.get(contact) == stage)
     screen.print()
     if replayed == standing:
-        screen.print(f"Replayed from a file in one go: all {len(replayed):,} contacts stand where the worker put them.")
+        screen.print(f"Replayed from a file: all {len(replayed):,} contacts stand where the worker put them.")
     else:
         screen.print(f"[red]Replayed from a file: only {same:,} of {len(replayed):,} contacts stand the same.[/red]")
 
@@ -238,8 +238,8 @@ def _next(screen: Console, name: str, keep: Path | None) -> None:
     from rich.table import Table
 
     rows = [
-        (f"lifecycle list {name}", "what moves a contact, and every figure of it"),
-        (f"lifecycle copy {name} own.yaml", "your own, to change and to test"),
+        (f"lifecycle list {name}", "its stages, rules and figures"),
+        (f"lifecycle copy {name} own.yaml", "your own, to change"),
     ]
     if keep is not None:
         rows.append((f"lifecycle watch --broker embedded:{keep}/log.db --once", "all that was published"))
