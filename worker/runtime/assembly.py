@@ -114,7 +114,7 @@ class Assembly:
         topic, partition = self._topics.internal, self._rule(subject) % self._topics.partitions
         headers: Headers = (*record.headers, (REKEYED, origin))
         if record.key != subject:
-            headers += ((KEYED, record.key),)
+            headers += ((KEYED, b"" if record.key is None else b"=" + record.key),)
         send = Send(topic, partition, subject, record.value, headers)
         if len(subject) > KEY_BYTES_MAX - KEY_PREFIX:
             self.refuse(number, record, Refusal(KEY_TOO_LONG, f"the subject has {len(subject)} bytes"))

@@ -36,7 +36,7 @@ REKEYED: Final = "lifecycle-rekeyed"
 """Header of an event in the internal topic: where it was read, as topic/partition/offset. Messages have none."""
 
 KEYED: Final = "lifecycle-rekeyed-from"
-"""Header beside it: the key that the record had there."""
+"""Header beside it, where the record had another key there than its subject: `=` and that key, or nothing for none."""
 
 
 @dataclass(slots=True, eq=False)
@@ -232,5 +232,8 @@ def _original(record: Record, origin: bytes) -> Record:
     """A rekeyed record as it was read first, so that a dead letter names that place."""
     topic, partition, offset = origin.decode().rsplit("/", 2)
     headers = tuple(header for header in record.headers if header[0] not in (REKEYED, KEYED))
-    key = next((content for name, content in record.headers if name == KEYED), record.key)
+    key = record.key
+    for name, content in record.headers:
+        if name == KEYED:
+            key = content[1:] if content else None
     return record._replace(topic=topic, partition=int(partition), offset=int(offset), key=key, headers=headers)
