@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.live.support import LIMITS, Stand
-from tests.runtime.support import CHANGELOG, Bench
+from tests.runtime.support import CHANGELOG, INPUT, Bench, event
 from tests.runtime.test_loop import contacts_in
 from worker.live.health import NAMED_MAX, Health
 from worker.stores.memory import MemoryStore
@@ -97,6 +97,21 @@ def test_an_idle_partition_is_not_frozen() -> None:
     bench = Bench(partitions=2)
     health = settled(bench)
     bench.turn(300, each_ms=1_000)
+    assert health.unready() == []
+
+
+def test_a_topic_that_ends_in_a_transaction_s_marker_is_read_to_its_end() -> None:
+    """The marker takes an offset and is no record: what is committed stays before it."""
+    bench = Bench(partitions=1)
+    health = settled(bench)
+    producer = bench.cluster.connect("another system").producer("sender")
+    producer.begin()
+    producer.send([Send(INPUT, 0, b"ann", event("seen", "ann", bench.cluster.clock.wall_ms(), "a1"))])
+    producer.flush(1_000)
+    producer.commit(1_000)
+    bench.turn(100, each_ms=1_000)
+    assert bench.published() == ["ann seen a1 1"]
+    assert bench.worker.metrics.lag_records == {0: 0}
     assert health.unready() == []
 
 

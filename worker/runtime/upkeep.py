@@ -55,7 +55,7 @@ class Upkeep:
         self._grown = now
         self._may_purge = True
         self._counted: float | None = None
-        self._places: dict[int, tuple[int, int, int | None]] = {}  # how far each was at the last look
+        self._places: dict[int, tuple[int | None, ...]] = {}  # how far each was at the last look
 
     def probe(self, live: Sequence[Held], committed: Committed) -> bool:
         """Ask where the partitions end, for their clocks and for the lag; whether it was time to.
@@ -76,9 +76,7 @@ class Upkeep:
         if crossing:
             self._passage.probe(wall_ms, {place: ends[place] for place in crossing})
         for held in live:
-            self._measure(held, wall_ms, ends[held.input], now)
-            for place, at in held.feeds.items():
-                self._metrics.lag_records[held.number] += max(0, ends[place] - at)
+            self._measure(held, wall_ms, ends, now)
             passed = self._passage.reached if crossing else wall_ms
             if passed is not None and not (crossing and passed == held.passed):
                 held.clock.probe(passed, ends[held.input], ends[held.internal])
@@ -101,17 +99,19 @@ class Upkeep:
             self._log.info("input-has-more-partitions", partitions=dict(self._feeds.counts))
         return grown
 
-    def _measure(self, held: Held, wall_ms: int, end: int, now: float) -> None:
+    def _measure(self, held: Held, wall_ms: int, ends: Mapping[TopicPartition, int], now: float) -> None:
         """How far behind the partition is. Called before the clock learns of the ends just looked up."""
         metrics, number, clock = self._metrics, held.number, held.clock
-        metrics.lag_records[number] = max(0, end - max(held.next, clock.passed))
+        left = max(0, ends[held.input] - max(held.next, clock.passed))
+        left += sum(max(0, ends[place] - at) for place, at in held.feeds.items())
+        metrics.lag_records[number] = left
         # Not there yet: it is behind at least since the oldest look that it has not caught up with.
         metrics.read_until_ms[number] = clock.known_ms(wall_ms)
         if clock.reached is not None:
             metrics.caught_up.add(number)
             metrics.lag_seconds[number] = max(0, wall_ms - clock.reached) / 1000
-        place = (held.next, held.internal_next, clock.reached)
-        if clock.waiting() is None or self._places.get(number) != place:
+        place = (held.next, held.internal_next, clock.reached, *held.feeds.values())
+        if (not left and clock.waiting() is None) or self._places.get(number) != place:
             metrics.advanced[number] = now
         self._places[number] = place
 
