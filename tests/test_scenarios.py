@@ -89,6 +89,56 @@ def test_a_lifecycle_may_be_named_by_a_path_beside_the_scenarios(tmp_path: Path)
         run("{stage: mql}", lifecycle="own.yaml")
 
 
+TURNED = """
+- name: a
+  lifecycle: 10ex
+  parameters: {parameters}
+  events:
+    - {{at: "2026-01-05T09:00:00Z", type: contact.imported, traits: {{email: ada}}}}
+    - {{at: +1d, type: email.replied, sentiment: negative}}
+  expect: {expect}
+"""
+
+
+def turned(parameters: str, expect: str, runner: Runner | None = None) -> list[tuple[str, object, object]]:
+    (scenario,) = read_scenarios(TURNED.format(parameters=parameters, expect=expect), "x.yaml")
+    return [tuple(difference) for difference in (runner or Runner()).run(scenario).differences]
+
+
+def test_a_parameter_is_turned_for_its_scenario_alone() -> None:
+    runner = Runner(coverage=True)
+    for _ in range(2):
+        assert not turned("{nurture_not_interested: true}", "{suppressed: false, segments: [nurture]}", runner)
+        assert not turned("{}", "{suppressed: true, segments: []}", runner)
+    assert len(runner.coverage) == len(runner.lifecycles()) == 1, "of one lifecycle, whatever its parameters"
+
+
+def test_what_is_kept_suppressed_or_at_fault_can_be_expected() -> None:
+    assert not turned("{}", "{known: true, hygiene: [email_malformed], contacts: {zoe: {known: false}}}")
+    found = turned("{}", "{known: false, suppressed: false, hygiene: [], segments: [nurture]}")
+    assert found == [
+        ("known", False, True),
+        ("suppressed", False, True),
+        ("segments", ["nurture"], []),
+        ("hygiene", [], ["email_malformed"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expect", "told"),
+    [
+        ("{mql_scor: 3}", "{}", "x.yaml:4:16: unknown-parameter: 'mql_scor' .* did you mean 'mql_score'"),
+        ("{mql_score: many}", "{}", "x.yaml:4:27: bad-value: 'many' .* it is a number"),
+        ("{accept_within: 3}", "{}", "x.yaml:4:31: bad-value: '3' .* it is a duration"),
+        ("{}", "{hygiene: [email_malfromed]}", "x.yaml:8:22: unknown-rule: .* did you mean 'email_malformed'"),
+        ("{}", "{segments: [nurtur]}", "x.yaml:8:23: unknown-segment: .* did you mean 'nurture'"),
+    ],
+)
+def test_names_and_values_that_cannot_be_are_told_where_they_stand(parameters: str, expect: str, told: str) -> None:
+    with pytest.raises(DefinitionError, match=told):
+        turned(parameters, expect)
+
+
 def test_coverage_tells_what_no_scenario_reaches() -> None:
     runner = Runner(coverage=True)
     run("{stage: mql}", runner=runner)

@@ -16,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from worker.definition import vocabulary
 from worker.definition.document import Document, read_document
-from worker.definition.errors import DefinitionError, Fault, Finding
+from worker.definition.errors import DefinitionError, Fault, Finding, ParameterError
 from worker.definition.form import located, validated
 from worker.definition.model import Lifecycle, Text
 from worker.definition.nearest import near_miss
+from worker.definition.parameters import Value, resolve
+from worker.definition.reader import turn
 from worker.definition.structure import unknown
 from worker.definition.syntax import duration_ms
 from worker.instants import parse_instant
@@ -38,14 +40,22 @@ class _Part(BaseModel):
 
 
 class ExpectedContact(_Part):
-    """What a contact is expected to have come to; what isn't given isn't looked at."""
+    """What a contact is expected to have come to; what isn't given isn't looked at.
 
+    `known`: false where nothing is kept of the contact: it never came, was erased or forgotten. `segment` is one that
+    it is in (null: none), `segments` are all of them, `hygiene` all rules that it breaks, each in any order.
+    """
+
+    known: bool | None = None
     stage: Text | None = None
     visited: list[Text] | None = None
     status: Text | None = None
     qualified: bool | None = None
+    suppressed: bool | None = None
     score: int | float | None = None
     segment: Text | None = None
+    segments: list[Text] | None = None
+    hygiene: list[Text] | None = None
     owner: Text | None = None
     customer_status: Text | None = None
     sla_breaches: list[Text] | None = None
@@ -79,8 +89,11 @@ class _EventForm(BaseModel):
 
 
 class ScenarioForm(_Part):
+    """`parameters` are turned for this scenario alone; the others have the definition's values."""
+
     name: Text
     lifecycle: Text
+    parameters: dict[str, bool | int | float | Text] = {}
     events: Annotated[list[_EventForm], Field(min_length=1, max_length=EVENTS_MAX)]
     until: Text | None = None
     expect: Expected
@@ -107,16 +120,21 @@ class Scenario:
     sent: Sequence[Sent]
     until_ms: int
     expect: Expected
+    parameters: Mapping[str, Value] = field(default_factory=dict)
     source: str = "<text>"
     line: int = 1
     _document: Document | None = field(default=None, repr=False, compare=False)
     _place: int = field(default=0, repr=False, compare=False)
 
     def unknown_names(self, lifecycle: Lifecycle) -> list[Finding]:
-        """Names in `expect` that the lifecycle doesn't have: such a scenario could never tell anything."""
+        """Names in `expect` and `parameters` that the lifecycle doesn't have, and values its parameters can't have.
+
+        Such a scenario could never tell anything.
+        """
         faults = [
             fault._replace(path=(self._place, "expect", *fault.path)) for fault in _unknown(self.expect, lifecycle)
         ]
+        faults += [fault._replace(path=(self._place, "parameters", *fault.path)) for fault in _turned(self, lifecycle)]
         if self._document is not None:
             return located(self._document, faults)
         return [Finding(self.source, self.line, 1, fault.code, fault.message) for fault in faults]
@@ -193,7 +211,10 @@ def _scenario(document: Document, place: int) -> Scenario:
     if faults:
         raise DefinitionError(located(document, faults))
     line, _ = document.place(node.start)
-    return Scenario(form.name, form.lifecycle, tuple(sent), until, form.expect, document.source, line, document, place)
+    return Scenario(
+        form.name, form.lifecycle, tuple(sent), until, form.expect, form.parameters, document.source, line, document,
+        place,
+    )  # fmt: skip
 
 
 def _time(text: str, before: int | None, what: str) -> int:
@@ -228,6 +249,24 @@ def _misspelt(event: _EventForm, path: tuple[str | int, ...]) -> Iterator[Fault]
             yield Fault((*path, "data", name), "duplicate-key", f"'{name}' stands beside `data` as well", on_key=True)
 
 
+def _turned(scenario: Scenario, lifecycle: Lifecycle) -> Iterator[Fault]:
+    """What is wrong with the scenario's parameters, one by one, and with all of them together."""
+    faults: list[Fault] = []
+    for name, value in scenario.parameters.items():
+        try:
+            resolve(lifecycle, {name: value})
+        except ParameterError as error:
+            known = name in lifecycle.parameters
+            code = "bad-value" if known else "unknown-parameter"
+            faults.append(Fault((name,), code, str(error), on_key=not known))
+    if not faults and scenario.parameters:
+        try:
+            turn(lifecycle, scenario.parameters)
+        except ParameterError as error:
+            faults.append(Fault((), "bad-value", str(error), on_key=True))
+    yield from faults
+
+
 def _unknown(expect: Expected, lifecycle: Lifecycle) -> Iterator[Fault]:
     yield from _unknown_of(expect, lifecycle, ())
     for contact, expected in expect.contacts.items():
@@ -251,7 +290,13 @@ def _unknown_of(expect: ExpectedContact, lifecycle: Lifecycle, path: tuple[str |
     for what, (names, name) in known.items():
         if name is not None and name not in names:
             yield unknown(what, name, names, (*path, what))
-    for key, listed in (("visited", expect.visited), ("sla_breaches", expect.sla_breaches)):
+    lists: tuple[tuple[str, str, Sequence[str], Sequence[str] | None], ...] = (
+        ("visited", "stage", stages, expect.visited),
+        ("sla_breaches", "stage", stages, expect.sla_breaches),
+        ("segments", "segment", list(lifecycle.segments), expect.segments),
+        ("hygiene", "rule", list(lifecycle.hygiene), expect.hygiene),
+    )
+    for key, what, names, listed in lists:
         for number, name in enumerate(listed or ()):
-            if name not in stages:
-                yield unknown("stage", name, stages, (*path, key, number))
+            if name not in names:
+                yield unknown(what, name, names, (*path, key, number))

@@ -46,6 +46,12 @@ def segments(plan: Plan, state: State) -> list[str]:
     return [flag.name for place, flag in flags if flag.kind == "segment" and state.flags >> place & 1]
 
 
+def broken_rules(plan: Plan, state: State) -> list[str]:
+    """The hygiene rules that the contact breaks."""
+    flags = enumerate(plan.flags)
+    return [flag.name for place, flag in flags if flag.kind == "hygiene" and state.flags >> place & 1]
+
+
 def customer_status(plan: Plan, state: State) -> str | None:
     """The first of the lifecycle's customer statuses that the contact holds by itself."""
     return next((name for name, holds in plan.company_statuses if holds(state, state.at)), None)

@@ -40,9 +40,12 @@ class Coverage:
         return len(self.taken), sum(len(lifecycle.origins(transition)) for transition in lifecycle.transitions)
 
 
-def watched(plan: Plan) -> tuple[Plan, Coverage]:
-    """The same plan, telling its coverage what it does. It does nothing else otherwise, and is slower."""
-    coverage = Coverage(plan)
+def watched(plan: Plan, coverage: Coverage | None = None) -> tuple[Plan, Coverage]:
+    """The same plan, telling its coverage what it does. It does nothing else otherwise, and is slower.
+
+    Plans of one lifecycle under several values of its parameters may share their coverage.
+    """
+    coverage = coverage or Coverage(plan)
     lifecycle, stages = plan.lifecycle, plan.stages
     leaving: dict[int, list[int]] = {}
     for number, transition in enumerate(lifecycle.transitions):

@@ -10,14 +10,15 @@ from typing import Any, Final, NamedTuple
 from worker.company.rollup import decode_company
 from worker.definition.errors import DefinitionError
 from worker.definition.model import Lifecycle
-from worker.definition.reader import read
+from worker.definition.parameters import Value
+from worker.definition.reader import read, turn
 from worker.definition.scenario import CONTACT, Expected, ExpectedContact, Scenario
 from worker.events import decode, encode
 from worker.fold.engine import Engine
 from worker.fold.outcome import Event, Output, Refusal
 from worker.fold.state import Record, decode_entry
 from worker.plan import Plan, compile_plan
-from worker.replay.rows import company_row, contact_row
+from worker.replay.rows import broken_rules, company_row, contact_row
 from worker.replay.world import World, in_order
 from worker.scenarios.coverage import Coverage, watched
 from worker.shipped import UnknownLifecycle, lifecycle_path
@@ -25,6 +26,10 @@ from worker.shipped import UnknownLifecycle, lifecycle_path
 NEAR: Final = 0.005  # scores are given in hundredths
 STAGE_CHANGED: Final = "lifecycle.stage.changed.v1"
 BREACHED: Final = "lifecycle.sla.breached.v1"
+ROW: Final = (
+    "stage", "status", "qualified", "suppressed", "score", "segments", "hygiene", "owner", "customer_status",
+)  # fmt: skip
+UNORDERED: Final = ("segments", "hygiene")
 
 
 class Difference(NamedTuple):
@@ -55,15 +60,17 @@ class Runner:
     def __init__(self, *, coverage: bool = False) -> None:
         self.coverage: dict[str, Coverage] = {}
         self._covering = coverage
-        self._plans: dict[Path, Plan] = {}
+        self._lifecycles: dict[Path, Lifecycle] = {}
+        self._plans: dict[tuple[Path, tuple[tuple[str, Value], ...]], Plan] = {}
 
     def run(self, scenario: Scenario) -> Result:
-        """Raises: DefinitionError for a definition with faults, or a name in `expect` that the lifecycle doesn't have;
+        """Raises: DefinitionError for a definition with faults, or a name or parameter that the lifecycle doesn't have;
         UnknownLifecycle where there is none of that name."""
-        plan = self._plan(_definition(scenario))
-        unknown = scenario.unknown_names(plan.lifecycle)
+        path = _definition(scenario)
+        unknown = scenario.unknown_names(self._lifecycle(path))
         if unknown:
             raise DefinitionError(unknown)
+        plan = self._plan(path, scenario.parameters)
         world = World(Engine(plan, grace=False), scenario.until_ms)
         refused: list[Refusal] = []
         for sent in scenario.sent:
@@ -78,18 +85,26 @@ class Runner:
         found = _Found(plan, world, histories, len(refused), scenario.until_ms)
         return Result(scenario, list(found.differences(scenario.expect)), histories, refused)
 
-    def _plan(self, path: Path) -> Plan:
-        plan = self._plans.get(path)
+    def _lifecycle(self, path: Path) -> Lifecycle:
+        found = self._lifecycles.get(path)
+        if found is None:
+            found = self._lifecycles[path] = read(path)
+        return found
+
+    def _plan(self, path: Path, parameters: Mapping[str, Value]) -> Plan:
+        key = path, tuple(sorted(parameters.items()))
+        plan = self._plans.get(key)
         if plan is None:
-            plan = compile_plan(read(path))
+            whole = self._lifecycle(path)
+            plan = compile_plan(turn(whole, parameters) if parameters else whole)
             if self._covering:
-                plan, self.coverage[str(path)] = watched(plan)
-            self._plans[path] = plan
+                plan, self.coverage[str(path)] = watched(plan, self.coverage.get(str(path)))
+            self._plans[key] = plan
         return plan
 
     def lifecycles(self) -> list[Lifecycle]:
         """Those that the scenarios so far were about."""
-        return [plan.lifecycle for plan in self._plans.values()]
+        return list(self._lifecycles.values())
 
 
 def _definition(scenario: Scenario) -> Path:
@@ -112,7 +127,10 @@ class _Found:
         entries = [decode_entry(state) for key, state in world.states.items() if key.startswith(b"c:")]
         records = {entry.name: entry for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
         companies = [decode_company(state) for key, state in world.states.items() if key.startswith(b"o:")]
-        self.contacts = {name: contact_row(plan, name, record.state, at) for name, record in records.items()}
+        self.contacts = {
+            name: {**contact_row(plan, name, record.state, at), "hygiene": broken_rules(plan, record.state)}
+            for name, record in records.items()
+        }
         self.companies = {company.name: company_row(plan, company) for company in companies}
         self.histories = histories
         self.dead_letters = dead_letters
@@ -131,7 +149,8 @@ class _Found:
     def _contact(self, contact: str, expect: ExpectedContact, prefix: str) -> Iterator[Difference]:
         row, said = self.contacts.get(contact, {}), [output.body for output in self.histories.get(contact, ())]
         actual: dict[str, Any] = {
-            **{what: row.get(what) for what in ("stage", "status", "qualified", "score", "owner", "customer_status")},
+            **{what: row.get(what) for what in ROW},
+            "known": bool(row),
             "visited": [body["data"]["to"] for body in said if body["type"] == STAGE_CHANGED],
             "sla_breaches": [body["data"]["stage"] for body in said if body["type"] == BREACHED],
         }
@@ -143,6 +162,8 @@ class _Found:
                 segments = row.get("segments", [])
                 if expected not in segments if expected is not None else segments:
                     yield Difference(f"{prefix}segment", expected, segments)
+            elif what in UNORDERED and expected is not None:
+                yield from _differ(f"{prefix}{what}", sorted(expected), sorted(actual[what] or []))
             else:
                 yield from _differ(f"{prefix}{what}", expected, actual[what])
 
