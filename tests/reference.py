@@ -31,13 +31,15 @@ IDS_KEPT = 200
 Entry = tuple[Any, ...]
 
 
-def history(lifecycle: Lifecycle, events: Iterable[Event], clock: int) -> list[Entry]:
+def history(lifecycle: Lifecycle, events: Iterable[Event], clock: int, words: Words | None = None) -> list[Entry]:
     """What became true of one contact: its events, in order of arrival, once each and sorted by time, then the clock.
+
+    `words` are the lifecycle's, where they were read before.
 
     Entries: ("stage", ms, from, to, status, visit), ("status", ms, from, to), ("breach" | "warning", ms, stage),
     ("signal", ms, name), ("entered" | "left", ms, segment), ("hygiene", ms, rule).
     """
-    contact = Contact(lifecycle)
+    contact = Contact(lifecycle, words)
     seen: set[tuple[str, str]] = set()
     accepted: list[Event] = []
     for event in events:

@@ -147,8 +147,8 @@ class Person:
     def _merge(self, kept: Kept) -> Refusal | None:
         """This contact is another one too: the event counts, and the other id is claimed."""
         other = kept.data.get(MERGES[kept.type])
-        if not isinstance(other, str) or other == self.name:
-            return Refusal("merge-into-itself", f"event {kept.id!r} merges {self.name and 'a contact'} into itself")
+        if not isinstance(other, str) or other == (kept.origin or self.name):
+            return Refusal("merge-into-itself", f"event {kept.id!r} merges a contact into itself")
         contact = self.contact()
         record = contact.open(kept.time)
         identity = record.identity = record.identity or Identity()
@@ -163,7 +163,13 @@ class Person:
         if claimed:
             wanted.data.pop("from", None)
         before = self.outcome.duplicates
+        if (
+            other == self.name
+        ):  # the claim crossed one that stands: like any that is refused it was heard, and is nothing
+            wanted.data = {}
         refusal = contact.add(wanted, lenient=True)
+        if other == self.name and self.outcome.duplicates == before:
+            return _refused(kept.id, kept.source, other, kept.origin, "they are one already, the other way round")
         if refusal is not None or self.outcome.duplicates > before or kept.time <= max(contact.erased, identity.erased):
             return refusal
         if not claimed:
@@ -194,10 +200,7 @@ class Person:
 
     def _refuse(self, claim: Claim, why: str) -> Refusal:
         self._send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=False))
-        return Refusal(
-            "merge-refused",
-            f"event {claim.id!r} of {claim.source!r} merges {claim.of!r} into {claim.to!r}, but {why}",
-        )
+        return _refused(claim.id, claim.source, claim.of, claim.to, why)
 
     def _go(self, claim: Claim) -> None:
         """This id becomes the claimer: all it has goes there, what it published is withdrawn, events are sent on."""
@@ -285,11 +288,15 @@ class Person:
             self._take_in(contact, record, answer, identity, made)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
-            deferred, identity.deferred = identity.deferred, []
-            claims = [Claim(self.name, to, time, source, event, kind) for to, time, source, event, kind in deferred]
-            refusals = [refusal for claim in claims if (refusal := self.claim(claim)) is not None]
-            if refusals:
-                return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
+        return self._claims_that_waited(identity)
+
+    def _claims_that_waited(self, identity: Identity) -> Refusal | None:
+        """Claims on this contact that no earlier claim of its own holds back any more; others go on waiting."""
+        deferred, identity.deferred = identity.deferred, []
+        claims = [Claim(self.name, to, time, source, event, kind) for to, time, source, event, kind in deferred]
+        refusals = [refusal for claim in claims if (refusal := self.claim(claim)) is not None]
+        if refusals:
+            return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
         return None
 
     def _done(self, contact: Contact, answer: Answer) -> Kept:
@@ -462,6 +469,10 @@ class Person:
             outcome.state = encoder.encode(holder)
             outcome.due = holder.used + self.engine.forwarding if isinstance(holder, Forward) else None
         return outcome
+
+
+def _refused(event: str, source: str, of: str, to: str, why: str) -> Refusal:
+    return Refusal("merge-refused", f"event {event!r} of {source!r} merges {of!r} into {to!r}, but {why}")
 
 
 def _is_whole(answer: Answer) -> bool:

@@ -1,0 +1,143 @@
+"""Who is whom, over all shipped lifecycles: merges in chains and circles, anonymous ids, splits, erasure, companies.
+
+What a reader holds is held to the plain fold of the events that are one person's, in the order that the law says: by
+time, then original id, then acceptance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fold.strategies import CUTS, arrivals, traffic
+from tests.fold.test_reference import NAMES, assert_same, told
+from tests.fold.world import DAY, HOUR, START, World, batches, event, plan_of
+from tests.reference import Words, history
+from worker.fold.outcome import Event
+
+PEOPLE = ("a", "b", "c", "d")
+CLOCK = START + 40 * DAY
+
+
+def merge(at: int, survivor: str, other: str, identity: str) -> Event:
+    return event(at, "contact.merged", identity, survivor, **{"from": other})
+
+
+def identify(at: int, person: str, visitor: str, identity: str) -> Event:
+    return event(at, "contact.identified", identity, person, anonymous_id=visitor)
+
+
+def lived(name: str, order: Sequence[Event], data: st.DataObject, clocks: bool = True) -> World:
+    """The events in this order of arrival: in batches, messages on their way for a while, timers as a clock goes."""
+    world = World(plan_of(name))
+    parts = batches(order, data.draw(CUTS))
+    deliveries = data.draw(st.lists(st.booleans(), min_size=1, max_size=4))
+    for place, batch in enumerate(parts):
+        world.send(batch, deliver=deliveries[place % len(deliveries)])
+        if clocks and data.draw(st.integers(0, 4)) == 0:
+            world.advance(START + data.draw(st.integers(0, 14)) * DAY // 2)
+    world.deliver()
+    return world.advance(CLOCK)
+
+
+def agree(world: World, contact: str, name: str, events: Sequence[Event], order: Sequence[Event]) -> None:
+    """What is told of the contact is the plain fold of one person's events.
+
+    Of equal times the original id decides, then what came first.
+    """
+    first: dict[tuple[str, str], int] = {}
+    for place, one in enumerate(order):
+        first.setdefault((one.source, one.id), place)
+    mine = sorted(events, key=lambda one: (one.time, one.subject, first[one.source, one.id]))
+    lifecycle = plan_of(name).lifecycle
+    assert_same(told(world, contact), history(lifecycle, mine, CLOCK, words(name)), lifecycle)
+
+
+@cache
+def words(name: str) -> Words:
+    return Words(plan_of(name).lifecycle)
+
+
+def standing(world: World) -> dict[str, tuple[Any, Any]]:
+    return {name: now for name, now in world.companies().items() if now != (None, None)}
+
+
+def stays(world: World) -> dict[str, dict[str, Any]]:
+    """Where everybody stands, but for what counts what was published."""
+    return {
+        contact: {name: value for name, value in now.items() if name != "revision"}
+        for contact, now in world.currents.items()
+    }
+
+
+@st.composite
+def forests(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Claims (survivor, other), in a random order; each id is claimed at most once, and nobody claims its claimer."""
+    people = draw(st.permutations(PEOPLE))
+    pairs = []
+    for place, other in enumerate(people[1:], 1):
+        if draw(st.integers(0, 3)):
+            pairs.append((people[draw(st.integers(0, place - 1))], other))
+    return draw(st.permutations(pairs))
+
+
+def root(pairs: Sequence[tuple[str, str]], person: str) -> str:
+    above = {other: survivor for survivor, other in pairs}
+    while person in above:
+        person = above[person]
+    return person
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_merged_contacts_are_one_whatever_arrives_first(name: str, data: st.DataObject) -> None:
+    pairs = data.draw(forests())
+    merges = [merge(data.draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
+    everything = sorted([*data.draw(traffic(contacts=PEOPLE)), *merges], key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = lived(name, order, data)
+    assert not world.refused
+    named = {one.subject for one in everything}
+    for person in PEOPLE:
+        mine = [one for one in everything if root(pairs, one.subject) == person]
+        agree(world, person, name, mine, order)
+    assert set(world.currents) == {root(pairs, person) for person in named}
+    in_order = World(plan_of(name))
+    for one in everything:
+        in_order.send([one])
+    assert stays(world) == stays(in_order.advance(CLOCK))
+    assert standing(world) == standing(in_order)
+
+
+@st.composite
+def claims(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Claims that cross, go in circles, or are made again. Of several that claim one id, the first to come has it."""
+    chosen = {other: draw(st.sampled_from([one for one in PEOPLE if one != other])) for other in PEOPLE}
+    return [(chosen[other], other) for other in draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=5))]
+
+
+def component(pairs: Sequence[tuple[str, str]], person: str) -> frozenset[str]:
+    found = {person}
+    for _ in pairs:
+        found |= {one for pair in pairs if found & set(pair) for one in pair}
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_whatever_claims_cross_all_that_was_known_is_one_contact_s(name: str, data: st.DataObject) -> None:
+    pairs = data.draw(claims())
+    merges = [merge(data.draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
+    everything = sorted([*data.draw(traffic(contacts=PEOPLE, most=8)), *merges], key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = lived(name, order, data)
+    assert {refusal.reason for refusal in world.refused} <= {"merge-refused"}
+    for people in {component(pairs, one.subject) for one in everything}:
+        (survivor,) = people & set(world.currents)
+        agree(world, survivor, name, [one for one in everything if one.subject in people], order)
+        assert not any(world.history(person) for person in people - {survivor})
