@@ -109,3 +109,37 @@ def test_records_from_standard_input_and_an_unknown_mapping(tmp_path: Path) -> N
     assert lifecycle("send", "-", "-m", "sendgird", "--broker", log, given=b"{}").exit_code == 2
     missing = lifecycle("send", str(tmp_path / "none.jsonl"), "-m", "sendgrid", "--broker", log)
     assert missing.exit_code == 1 and "there is no such file" in missing.stderr
+
+
+def test_records_come_from_parquet_too(tmp_path: Path) -> None:
+    """A row is a record: nested columns as objects, times as texts, and a column that holds JSON by `from_json`."""
+    pyarrow = pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed")
+    from datetime import UTC, datetime
+    from decimal import Decimal
+
+    from pyarrow import parquet
+
+    at = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+    rows = [
+        {"who": {"mail": "ada@example.com"}, "at": at,
+         "amount": Decimal("12.50"), "raw": b"{\"id\": \"o1\"}", "x": float("nan")},
+        {"who": {"mail": None}, "at": at, "amount": None, "raw": b"", "x": 1.0},
+    ]  # fmt: skip
+    file, own = tmp_path / "orders.parquet", tmp_path / "own.yaml"
+    parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    own.write_text(
+        "mapping: orders\nsource: /orders\nid: from_json(raw).id\ntime: {iso: at}\n"
+        "ids: {email: {email: who.mail}}\nsubject: [email]\n"
+        "rules:\n  - {type: purchase.confirmed, data: {amount: amount}}\n"
+    )
+    told = lifecycle("map", str(file), "--mapping", str(own), "--json")
+    first, second = [json.loads(line) for line in told.stdout.splitlines()]
+    assert first["record"].endswith("orders.parquet: row 1")
+    assert "purchase.confirmed" in json.dumps(first)
+    assert "no-subject" in json.dumps(second)
+    out = tmp_path / "out"
+    told = lifecycle("replay", str(file), "--mapping", str(own), "-l", "10ex", "--out", str(out))
+    assert told.exit_code == 0, told.output
+    (contact,) = [json.loads(line) for line in (out / "contacts.jsonl").read_text().splitlines()]
+    assert contact["contact"] == "ada@example.com"
+    assert len((out / "dead-letters.jsonl").read_text().splitlines()) == 1

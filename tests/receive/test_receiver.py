@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.testclient import TestClient
 
 from tests.runtime.support import Listener
 from worker.receive.application import Receiver, Rules
-from worker.receive.signatures import hubspot_uri
+from worker.receive.signatures import VERIFY, Delivery, NotGenuine, hubspot_uri
 from worker.receive.sources import SourceError, read_source
 from worker.receive.writer import Away, Limits, Writer
 from worker.transports.base import EARLIEST, Record, TopicPartition, TopicSpec
@@ -63,17 +66,33 @@ def own(secret: bytes, body: bytes, at: int) -> dict[str, str]:
     return {"X-Own": "v=" + in64(mac(secret, signed, "sha512")), "X-At": str(at)}
 
 
+def private_key(secret: bytes) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(hashlib.sha256(secret).digest(), "big") >> 8, ec.SECP256R1())
+
+
+def verification_key(secret: bytes) -> str:
+    spki = PublicFormat.SubjectPublicKeyInfo
+    return base64.b64encode(private_key(secret).public_key().public_bytes(Encoding.DER, spki)).decode()
+
+
+def sendgrid(secret: bytes, body: bytes, at: int) -> dict[str, str]:
+    made = private_key(secret).sign(f"{at // 1000}".encode() + body, ec.ECDSA(hashes.SHA256()))
+    prefix = "X-Twilio-Email-Event-Webhook-"
+    return {f"{prefix}Signature": base64.b64encode(made).decode(), f"{prefix}Timestamp": str(at // 1000)}
+
+
 SIGNS: dict[str, Sign] = {
     "hubspot": hubspot,
     "stripe": dotted("Stripe-Signature"),
     "calendly": dotted("Calendly-Webhook-Signature"),
     "zoom": zoom,
     "hmac": own,
+    "sendgrid": sendgrid,
     "typeform": lambda secret, body, at: {"Typeform-Signature": "sha256=" + in64(mac(secret, body))},
     "intercom": lambda secret, body, at: {"X-Hub-Signature": "sha1=" + mac(secret, body, "sha1").hexdigest()},
     "segment": lambda secret, body, at: {"X-Signature": mac(secret, body, "sha1").hexdigest()},
 }
-TIMED = ["hubspot", "stripe", "calendly", "zoom", "hmac"]
+TIMED = ["hubspot", "stripe", "calendly", "zoom", "hmac", "sendgrid"]
 OPTIONS = {"hmac": "?header=X-Own&digest=sha512&encoding=base64&prefix=v%3D&timestamp=X-At"}
 
 
@@ -89,8 +108,11 @@ class Place:
         self.writer = Writer(
             self.transport, "webhooks", 2, "receive", self.listener.logger(), limits, failed=self.ended.set
         )
-        given = [f"{vendor}={vendor}:SECRET{OPTIONS.get(vendor, '')}" for vendor in SIGNS]
-        sources = [read_source(each, {"SECRET": f"an older one\n{SECRET.decode()}\n"}) for each in given]
+        keys = f"{verification_key(b'an older one')}\n{verification_key(SECRET)}\n"
+        secrets = {"SECRET": f"an older one\n{SECRET.decode()}\n", "KEYS": keys}
+        named = {vendor: "KEYS" if vendor == "sendgrid" else "SECRET" for vendor in SIGNS}
+        given = [f"{vendor}={vendor}:{named[vendor]}{OPTIONS.get(vendor, '')}" for vendor in SIGNS]
+        sources = [read_source(each, secrets) for each in (*given, "batches=segment:SECRET?batch=first")]
         sources.append(read_source("anybody=unsigned", {}))
         receiver = Receiver(sources, self.writer, self.listener.logger(), lambda: self.now, rules)
         self.client = TestClient(receiver.application(), base_url=URL)
@@ -333,7 +355,8 @@ def test_hubspots_own_list_of_characters_is_decoded_and_no_other() -> None:
         ("crm=hmac:S?digest=md5", "digest is one of"),
         ("crm=hmac:S?heeder=x", "did you mean 'header'?"),
         ("crm=unsigned:S", "has no secret"),
-        ("crm=sendgrid:S", "ECDSA"),
+        ("crm=sendgrid:S", "not every line of its secret is a verification key"),
+        ("crm=segment:S?batch=all", "segment batch=first"),
     ],
 )
 def test_a_source_that_cannot_be_says_why(given: str, says: str) -> None:
@@ -352,3 +375,49 @@ def test_a_secret_is_read_from_its_file_and_never_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("one\ntwo\n")
     source = read_source(f"pay=stripe:@{tmp_path}/secret", {})
     assert source.secrets == (b"one", b"two") and "two" not in repr(source)
+
+
+# The example that SendGrid publishes with its libraries: key, signature, time and the bytes that were signed.
+SENDGRID_KEY = (
+    b"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3G"
+    b"Rqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g=="
+)
+SENDGRID_SIGNATURE = "MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM="
+SENDGRID_BODY = (
+    b'[{"email":"hello@world.com","event":"dropped","reason":"Bounced Address",'
+    b'"sg_event_id":"ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA",'
+    b'"sg_message_id":"LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0",'
+    b'"smtp-id":"<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>","timestamp":1600112492}]\r\n'
+)
+
+
+def test_sendgrids_own_example_is_genuine_and_nothing_near_it() -> None:
+    def check(body: bytes = SENDGRID_BODY, at: str = "1600112502", signature: str = SENDGRID_SIGNATURE) -> str:
+        prefix = "x-twilio-email-event-webhook-"
+        headers = {f"{prefix}signature": signature, f"{prefix}timestamp": at}
+        try:
+            VERIFY["sendgrid"](Delivery("POST", URL, headers, body, 1_600_112_502_000), [SENDGRID_KEY], 300_000)
+        except NotGenuine as error:
+            return error.why
+        return "genuine"
+
+    assert check() == "genuine"
+    assert check(body=SENDGRID_BODY.rstrip()) == "forged"
+    assert check(at="1600112503") == "forged"
+    assert check(signature=SENDGRID_SIGNATURE[:-8] + "AAAAAAA=") == "forged"
+    assert check(signature="no base64!") == "forged"
+    assert check(signature="") == "unsigned"
+
+
+def test_of_a_segment_batch_the_first_event_is_signed_and_believed_where_the_source_says_so(place: Place) -> None:
+    first = b'{"messageId":"m1","type":"track"}'
+    body = b"[" + first + b',{"messageId":"m2","type":"track"}]'
+    signed = {"X-Signature": mac(SECRET, first, "sha1").hexdigest()}
+    assert place.post("segment", body, **signed).status_code == 401
+    assert place.post("batches", body, **signed).status_code == 200
+    assert place.post("batches", b'[{"messageId":"m9"},' + body[1:], **signed).status_code == 401
+    whole = {"X-Signature": mac(SECRET, body, "sha1").hexdigest()}
+    assert place.post("batches", body, **whole).status_code == 200
+    assert place.post("segment", body, **whole).status_code == 200
+    assert place.post("batches", b"[]", **signed).status_code == 401
+    assert len(place.records()) == 3

@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def mapping_option(function: F) -> F:
     return click.option(
         "--mapping", "-m", "mapping", metavar="M",
-        help="Records are another system's (JSON, JSON Lines, CSV): a shipped mapping's name (`lifecycle map --list`),"
+        help="Records are another system's (JSON, JSON Lines, CSV, Parquet): a shipped mapping's name (`lifecycle map --list`),"
         " or the path of one.",
     )(function)  # fmt: skip
 

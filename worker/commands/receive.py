@@ -61,9 +61,9 @@ def command(
 ) -> None:
     """Take webhooks at POST /in/NAME, and put each payload on the topic, byte for byte.
 
-    VENDOR is hubspot, stripe, calendly, zoom, typeform, intercom, segment, hmac or unsigned. The answer is 2xx only
-    once the log has the payload; 503 with Retry-After asks the sender to come again. GET /healthz is for probes. TLS
-    is for a proxy in front.
+    VENDOR is hubspot, stripe, calendly, zoom, typeform, intercom, segment, sendgrid, hmac or unsigned. The answer is
+    2xx only once the log has the payload; 503 with Retry-After asks the sender to come again. GET /healthz is for
+    probes. TLS is for a proxy in front.
     """
     from worker.commands._errors import Misused
 

@@ -9,7 +9,10 @@
 | `typeform`             | Typeform-Signature           | body                         | no          |
 | `intercom`             | X-Hub-Signature              | body (SHA-1)                 | no          |
 | `segment`              | X-Signature                  | body (SHA-1)                 | no          |
+| `sendgrid`             | X-Twilio-Email-Event-Webhook-Signature | timestamp body (ECDSA, P-256) | s  |
 | `hmac`                 | as the source says           | [timestamp `.`] body         | if told so  |
+
+SendGrid's is the one that is no MAC: what the source has is no secret, but the public key to check with.
 
 Where the signature covers no time, an old request can be sent again and is taken again; it holds the same bytes, and
 the mapping makes the same events of them, which change nothing the second time.
@@ -18,12 +21,19 @@ the mapping makes the same events of them, which change nothing the second time.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 SIGNATURES_MAX: Final = 8  # of one header: while a secret is changed there are two
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,16}", re.ASCII)
@@ -166,6 +176,60 @@ def generic(form: Generic) -> Verify:
     return verify
 
 
+@cache
+def public_key(text: bytes) -> EllipticCurvePublicKey:
+    """SendGrid's verification key: the base64 that its settings show, base64 of DER.
+
+    Raises: ValueError for what is none.
+    """
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    key = load_der_public_key(base64.b64decode(text, validate=True))
+    if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
+        raise ValueError("expected a key on the curve P-256")
+    return key
+
+
+def _sendgrid(delivery: Delivery, keys: Sequence[bytes], window_ms: int) -> None:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    prefix = "X-Twilio-Email-Event-Webhook-"
+    given = _header(delivery, prefix + "Signature")
+    at = _timestamp(_header(delivery, prefix + "Timestamp"), prefix + "Timestamp")
+    try:
+        signature = base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError):
+        raise NotGenuine("forged", f"{prefix}Signature is no base64") from None
+    found = False
+    for key in keys:
+        try:
+            public_key(key).verify(signature, at.encode() + delivery.body, ECDSA(SHA256()))
+            found = True
+        except InvalidSignature:
+            continue
+    if not found:
+        raise NotGenuine("forged", "the signature is not of this body and key")
+    _fresh(at, 1000, delivery, window_ms)
+
+
+def segment_first(delivery: Delivery, secrets: Sequence[bytes], window_ms: int) -> None:
+    """As `segment`, and also batches of which Segment signs the first event alone: the others are believed with it."""
+    try:
+        events = msgspec.json.decode(delivery.body, type=list[msgspec.Raw])
+    except msgspec.MsgspecError:
+        events = []
+    given = _header(delivery, "X-Signature")
+    try:
+        _match([given], secrets, [delivery.body], "sha1")
+    except NotGenuine:
+        if not events:
+            raise
+        _match([given], secrets, [bytes(events[0])], "sha1")
+
+
 VERIFY: Final[Mapping[str, Verify]] = {
     "hubspot": _hubspot,
     "stripe": _with_time("Stripe-Signature"),
@@ -174,6 +238,7 @@ VERIFY: Final[Mapping[str, Verify]] = {
     "typeform": generic(Generic("Typeform-Signature", encoding="base64", prefix="sha256=")),
     "intercom": generic(Generic("X-Hub-Signature", "sha1", prefix="sha1=")),
     "segment": generic(Generic("X-Signature", "sha1")),
+    "sendgrid": _sendgrid,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from worker.definition.nearest import nearest, suggestion
-from worker.receive.signatures import VERIFY, Generic, Verify, generic
+from worker.receive.signatures import VERIFY, Generic, Verify, generic, public_key, segment_first
 
 UNSIGNED: Final = "unsigned"
 HMAC: Final = "hmac"
@@ -56,23 +56,34 @@ def read_source(given: str, environment: Mapping[str, str] = os.environ) -> Sour
         raise SourceError(
             f"{given.partition('?')[0]!r} is not NAME=VENDOR[:SECRET]: NAME is lower-case letters, digits, '-' and '_'"
         )
-    if vendor == "sendgrid":
-        raise SourceError(
-            f"source {name}: SendGrid signs with ECDSA, which is not verified here: let a proxy verify it, "
-            f"then use {name}={UNSIGNED} behind that proxy"
-        )
     if vendor not in VENDORS:
         hint = suggestion(nearest(vendor, VENDORS))
         raise SourceError(f"source {name}: no vendor {vendor!r} (there are {', '.join(VENDORS)}){hint}")
     options = parse_qsl(query, keep_blank_values=True)
-    if options and vendor != HMAC:
-        raise SourceError(f"source {name}: only {HMAC} has options")
+    if options and vendor != HMAC and (vendor, options) != ("segment", [("batch", "first")]):
+        raise SourceError(f"source {name}: only {HMAC} has options, and segment batch=first")
     if vendor == UNSIGNED:
         if place:
             raise SourceError(f"source {name}: what is unsigned has no secret")
         return Source(name, vendor, None)
-    verify = generic(_generic(name, dict(options))) if vendor == HMAC else VERIFY[vendor]
-    return Source(name, vendor, verify, _secrets(name, place, environment))
+    secrets = _secrets(name, place, environment)
+    if vendor == "sendgrid":
+        for key in secrets:
+            try:
+                public_key(key)
+            except ImportError:
+                raise SourceError(
+                    f"source {name}: its signatures need cryptography: pip install 'lifecycle-worker[receive]'"
+                ) from None
+            except ValueError:
+                raise SourceError(
+                    f"source {name}: not every line of its secret is a verification key, as SendGrid's settings show it"
+                ) from None
+    if vendor == HMAC:
+        verify = generic(_generic(name, dict(options)))
+    else:
+        verify = segment_first if options else VERIFY[vendor]
+    return Source(name, vendor, verify, secrets)
 
 
 def _generic(name: str, options: dict[str, str]) -> Generic:

@@ -40,7 +40,7 @@ class Places:
 
 
 def of_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Given]:
-    """The records of files (JSON, JSON Lines, CSV; plain, .gz, .zst), folders of them, and `-`.
+    """The records of files (JSON, JSON Lines, CSV, each plain, .gz, .zst; Parquet), folders of them, and `-`.
 
     Raises: ReplayError where there is no such file; DefinitionError where one can't be read.
     """
