@@ -84,7 +84,7 @@ WITH told AS (
            unnest(deal_currencies) AS currency, next_at IS NULL AND changes.contact = changes.id_then AS still
     FROM changes JOIN history USING (said_at) WHERE deals IS NOT NULL),
 from_changes AS (
-    SELECT deal, arg_max(contact, (still, happened, contact)) AS contact, count(DISTINCT contact) AS contacts,
+    SELECT deal, arg_max(contact, (still, happened, said_at)) AS contact, count(DISTINCT contact) AS contacts,
            arg_max({a: amount}, (happened, said_at)).a AS amount,
            arg_max({c: currency}, (happened, said_at)).c AS currency,
            bool_or(still) AS still

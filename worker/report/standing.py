@@ -148,8 +148,8 @@ FROM said WHERE type = 'lifecycle.sla.breached.v1'""",
 SELECT id_then, happened, signal, action, stage
 FROM said WHERE type = 'lifecycle.signal.v1'""",
     "hygiene": """
-SELECT id_then, happened, stage, failure.rule AS rule, failure.field AS field FROM (
-    SELECT id_then, happened, stage, unnest(failures) AS failure
+SELECT id_then, said_at, happened, stage, failure.rule AS rule, failure.field AS field FROM (
+    SELECT id_then, position * 100000 + sub AS said_at, happened, stage, unnest(failures) AS failure
     FROM said WHERE type = 'lifecycle.hygiene.failed.v1')""",
     "events": """
 SELECT subject AS id_then, happened, type, data.deal_id AS deal, data.amount AS amount, data.currency AS currency,
