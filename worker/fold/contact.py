@@ -77,10 +77,8 @@ class Contact:
             return given
         if given is None:
             created = self.record.state.created if self.record is not None and self.record.state.stage >= 0 else None
-            forgotten = 0 < self.ends() < event.time
-            if event.type not in self.plan.creating or (
-                created is not None and event.time >= created and not forgotten
-            ):
+            known = created is not None and event.time >= created
+            if event.type not in self.plan.creating or (known and not 0 < self.ends() < event.time):
                 return None
             return self.add(Kept(event.time, event.type, event.id, event.source, {}, bare=True))
         return self.add(Kept(event.time, event.type, event.id, event.source, *given))
@@ -166,39 +164,50 @@ class Contact:
         self.outcome.changed = True
 
     def _accept(self, event: Kept) -> None:
-        record, plan = self.record, self.plan
+        record, plan, at = self.record, self.plan, event.time
         assert record is not None
-        late = event.time < record.newest or event.time <= record.fired
-        # Of a merged contact's equal times the original contact's id decides, not the order of acceptance.
-        joined = record.identity is not None and event.time == record.newest
-        if self.late and plan.forget is not None and event.time - record.newest > plan.forget[1]:
+        if self.late and plan.forget is not None and at - record.newest > plan.forget[1]:
             self._catch_up(record)
-        if late or joined or self.late:
-            if late:
-                self.outcome.late += 1
+        identity = record.identity
+        if at < record.newest or at <= record.fired:
+            self.outcome.late += 1
+            self.insert(event)
+        # Of a merged contact's equal times the original contact's id decides, not the order of acceptance.
+        elif self.late or (identity is not None and at == record.newest):
             self.insert(event)
         else:
-            if 0 < self.ends() < event.time:
-                record = self._begin_anew(event.time)
+            if plan.forget is not None and 0 < self.ends() < at:
+                record = self._begin_anew(at)
+                identity = record.identity
             state = record.state
-            boundary = event.time - plan.horizon
+            boundary = at - plan.horizon
             if boundary >= record.newest and boundary >= record.fired and state.stage >= 0 and not self.frozen():
                 self.snapshot = encoder.encode(state), len(self.fresh)
-            step.elapse(plan, state, event.time, self.told)
-            refusals = self.engine.refusals
-            if refusals is not None:
-                refusals.stage = -1
-            step.take(plan, state, event, self.told)
-            if refusals is not None and state.stage == refusals.stage:  # no transition without an event took it on
-                self.outcome.stayed.append(state.stage)
+            self._take(state, event)
             self.fresh.append(event)
             if self.marks is not None:
                 self.marks.add((event.id, event.source))
         self.outcome.changed = True
-        record.newest = max(record.newest, event.time)
-        if not self.frozen():
-            record.horizon = max(record.horizon, record.newest - plan.horizon)
-        self._limit()
+        if at > record.newest:
+            record.newest = at
+        horizon = record.newest - plan.horizon
+        if horizon > record.horizon and (identity is None or not identity.pending):
+            record.horizon = horizon
+        if self.late or record.count + len(self.fresh) - self.folded > TAIL_EVENTS:
+            self._limit()
+
+    def _take(self, state: State, event: Kept) -> None:
+        """Fold an event that continues the history, and note where it could not move the contact."""
+        refusals = self.engine.refusals
+        if state.stage >= 0:
+            step.elapse(self.plan, state, event.time, self.told)
+        if refusals is None:
+            step.take(self.plan, state, event, self.told)
+            return
+        refusals.stage = -1
+        step.take(self.plan, state, event, self.told)
+        if state.stage == refusals.stage:  # no transition without an event took it on
+            self.outcome.stayed.append(state.stage)
 
     def frozen(self) -> bool:
         """While another id's record is awaited, the horizon stands still: its events may lie anywhere after it."""
@@ -275,7 +284,8 @@ class Contact:
             else:
                 outputs = self.told.outputs
                 self._append(record)
-            self.publish([*self.carried, *outputs])
+            if self.carried or outputs:
+                self.publish([*self.carried, *outputs])
             if self.over:
                 self.leave_company()
                 outcome.current, outcome.ended = None, self.name

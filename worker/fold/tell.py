@@ -6,6 +6,7 @@ same history gives the same ids on any run.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -13,10 +14,13 @@ import msgspec
 
 from worker.fold.outcome import Output
 from worker.fold.state import Kept, State
-from worker.instants import format_instant as iso
+from worker.instants import format_instant
 from worker.plan.plan import Move, Plan
 
 __all__ = ["Told", "cause", "current", "digest", "iso", "output", "qualified", "score"]
+
+# One change says the same instant several times over.
+iso = lru_cache(maxsize=1_024)(format_instant)
 
 # Each `data` is made with its keys in one order, so that equal contents are equal bytes.
 _canonical = msgspec.json.Encoder().encode
