@@ -363,12 +363,14 @@ class Chaos:
             latest[(record.key or b"").decode()] = None if record.value is None else json.loads(record.value)
         reading.check_present(found, latest)
         self.taken = self.read(self.topics["in"])  # what the topic took; a contact's events in their order
-        refused = self._check_dead()
+        sent = {json.loads(each.value or b"")["id"] for each in self.taken if each.value != NO_EVENT}
+        refused = self._check_dead(sent)
         wanted, contacts, companies = self.replay(refused)
         reading.check_histories(found, wanted)
         reading.check_stands(latest, contacts)
         assert reading.companies(published) == companies
-        assert not self.traffic.ended & contacts.keys(), "ids that are merged have ended"
+        ended = {contact for contact, claim in self.traffic.ended.items() if claim in sent}
+        assert not ended & contacts.keys(), f"merged, and still there: {ended & contacts.keys()}"
 
     def replay(self, without: set[str]) -> tuple[dict[str, list[Body]], dict[str, Body], dict[str, str]]:
         """The same events through the offline fold, but for those `without`.
@@ -394,7 +396,7 @@ class Chaos:
         contacts = {line["contact"]: line for line in told("contacts.jsonl")}
         return reading.by_contact(told("stage-changes.jsonl")), contacts, companies
 
-    def _check_dead(self) -> set[str]:
+    def _check_dead(self, sent: set[str]) -> set[str]:
         """Each record that is none is a dead letter, once; of crossing claims one is. Those claims' ids."""
         dead = self.read(self.topics["dead"])
         headers = [dict(record.headers) for record in dead]
@@ -403,6 +405,5 @@ class Chaos:
         claims = [header for header, record in zip(headers, dead, strict=True) if record.value != NO_EVENT]
         bad = sum(each.value == NO_EVENT for each in self.taken)
         assert len(dead) - len(claims) == bad, f"{len(dead) - len(claims)} dead letters of {bad} bad records"
-        sent = {json.loads(each.value or b"")["id"] for each in self.taken if each.value != NO_EVENT}
         crossings = [pair for pair in self.traffic.crossings if sent.issuperset(pair)]
         return reading.check_refused([(each[MESSAGE] or b"").decode() for each in claims], crossings)

@@ -6,6 +6,9 @@ Two or three places in the group, each a process that is crashed (also after eac
 continued, stopped and started, with its store or without it; now and then a second process runs under the same
 instance id. Meanwhile events arrive, some twice, some bad, some in runs on one contact. At the end everything is
 calm, whatever is left is folded, and `check` compares what came out with the same events folded without a worker.
+
+Here the engine is a small one that counts: it shows in a number whatever is lost or doubled, and folds so quickly that
+thousands of seeds are little. `tests.runtime.lifecycle_simulation` has the real one.
 """
 
 from __future__ import annotations
@@ -35,15 +38,18 @@ from tests.runtime.support import (
 )
 from worker.events import decode
 from worker.fold.outcome import Refusal
+from worker.runtime.engine import Engine
 from worker.runtime.errors import Halt
 from worker.runtime.loop import Worker
 from worker.runtime.settings import Settings
 from worker.stores.memory import MemoryStore
 from worker.transports.base import Record, Send, TopicSpec
 from worker.transports.errors import TransportError
-from worker.transports.simulator import Faults, SimulatedCluster, SimulatedCrash, SimulatedTransport
+from worker.transports.simulator import CrashAt, Faults, SimulatedCluster, SimulatedCrash, SimulatedTransport
 
 TURNS = 400  # of workers while things go wrong
+CRASHES = 4  # of processes, at one step that is asked for
+CRASH_NTH_MAX = 6  # time that it is reached
 TURNS_MAX = 20_000  # until everything is folded afterwards
 CONTACTS_OF = ("ann", "ben", "cem", "dee", "eve", "fay", "gus")
 PARTITIONS = 4
@@ -69,9 +75,14 @@ class Place:
 
 
 class Simulation:
-    def __init__(self, seed: int, faults: Faults | None = None, turns: int = TURNS) -> None:
+    def __init__(
+        self, seed: int, faults: Faults | None = None, turns: int = TURNS, crash_at: str | None = None
+    ) -> None:
+        """`crash_at` names a numbered step of the runtime: the first processes die there, besides all else."""
         self.seed = seed
         self.turns = turns
+        self.crash_at = crash_at
+        self.crashes: list[CrashAt] = []
         self.random = random.Random(f"simulation {seed}")
         rate = self.random.choice((0.0, 0.002, 0.01, 0.03))
         self.cluster = SimulatedCluster(seed, faults or Faults.some(rate), transaction_timeout_ms=10_000)
@@ -107,6 +118,9 @@ class Simulation:
                 fenced_max=1_000_000,
             ),
         )
+
+    def _engine(self) -> Engine:
+        return StandIn()
 
     # ------------------------------------------------------------------------------------------------ what happens
 
@@ -225,9 +239,13 @@ class Simulation:
     def _start(self, place: Place) -> Process:
         transport = self.cluster.connect(place.name)
         own = random.Random(self.random.random())
+        if self.crash_at is not None and len(self.crashes) < CRASHES:
+            transport.plan = CrashAt(self.crash_at, self.random.randint(1, CRASH_NTH_MAX))
+            self.crashes.append(transport.plan)
         started = worker(
             transport,
             store=place.store,
+            engine=self._engine(),
             with_settings=place.settings,
             crash_point=transport.crash_point,
         )
@@ -279,10 +297,13 @@ class Simulation:
     def _done(self) -> bool:
         if not settled(self.cluster, PARTITIONS):
             return False
-        if any(contact.timers for contact in states(self.cluster).values()):
+        if self._timers_left():
             return False
         live = [place.process.worker.live() for place in self.places if place.process is not None]
         return sum(map(len, live)) == PARTITIONS and len(live) == len(self.places)
+
+    def _timers_left(self) -> bool:
+        return any(contact.timers for contact in states(self.cluster).values())
 
     # ------------------------------------------------------------------------------------------------ what came of it
 

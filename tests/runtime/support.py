@@ -17,6 +17,7 @@ from worker.instants import format_instant
 from worker.mapping.router import Router
 from worker.runtime.changelog import DEPLOYMENT_KEY, to_write
 from worker.runtime.clock import CrashPoint, no_crash
+from worker.runtime.engine import Engine
 from worker.runtime.loop import Worker
 from worker.runtime.restore import Progress
 from worker.runtime.settings import Settings
@@ -105,7 +106,7 @@ def worker(
     transport: SimulatedTransport,
     *,
     store: Store | None = None,
-    engine: StandIn | None = None,
+    engine: Engine | None = None,
     crash_point: CrashPoint = no_crash,
     logger: FilteringBoundLogger | None = None,
     report: Callable[[Progress], None] | None = None,
@@ -113,7 +114,7 @@ def worker(
     routers: Mapping[str, Router] | None = None,
     **changed: Any,
 ) -> Worker:
-    """A worker on the cluster of `transport`, with the stand-in engine."""
+    """A worker on the cluster of `transport`, with the stand-in engine unless another is given."""
     return Worker(
         transport,
         store if store is not None else MemoryStore(),

@@ -25,11 +25,13 @@ from tests.runtime.support import (
     stored,
 )
 from worker.runtime.errors import EngineFault, Halt
+from worker.runtime.loop import Worker
 from worker.runtime.version import worker_version
-from worker.transports.base import Send, TopicPartition
-from worker.transports.errors import Fatal
+from worker.stores.memory import MemoryStore
+from worker.transports.base import Record, Send, TopicPartition
+from worker.transports.errors import Fatal, Fenced
 from worker.transports.partitioner import named
-from worker.transports.simulator.clients import SimulatedAdmin
+from worker.transports.simulator.clients import SimulatedAdmin, SimulatedConsumer
 
 NOW = 1_767_225_600_000
 
@@ -492,6 +494,53 @@ def test_a_worker_that_slept_can_t_commit_timers_of_a_partition_that_moved_on() 
         asleep.step()
         bench.turn()
     assert bench.published() == ["ann seen w1 1", "ann woken w1 1"]
+
+
+def test_a_member_that_lost_its_place_once_asks_for_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that hung may have answered two joins of this one worker: nobody else runs under its name."""
+    bench = Bench(partitions=1)
+    bench.send("seen", "ann", "a1")
+    bench.settle()
+    real, lost = SimulatedConsumer.poll, [Fenced("another one of this name")]
+
+    def poll(self: SimulatedConsumer, timeout_ms: int, max_records: int) -> list[Record]:
+        if lost:
+            raise lost.pop()
+        return real(self, timeout_ms, max_records)
+
+    monkeypatch.setattr(SimulatedConsumer, "poll", poll)
+    bench.send("seen", "ann", "a2")
+    bench.settle()
+    assert bench.published() == ["ann seen a1 1", "ann seen a2 2"]
+    assert len(bench.listener.of("displaced")) == 1
+
+
+def test_of_two_workers_with_one_instance_id_one_ends_and_the_other_goes_on() -> None:
+    bench = Bench(partitions=2)
+    bench.send("seen", "ann", "a1")
+    bench.settle()
+    older = bench.worker
+    bench.store = MemoryStore()
+    newer = bench.start()
+    ended: dict[Worker, str] = {}
+    for number in range(200):
+        for each in (older, newer):
+            if each in ended:
+                continue
+            try:
+                each.step()
+            except Halt as halt:
+                ended[each] = str(halt)
+        bench.cluster.clock.advance(5)
+        if number % 50 == 0:
+            bench.send("seen", "ann")
+    [told] = ended.values()
+    assert "instance one of group group runs elsewhere" in told
+    [left] = {older, newer} - ended.keys()
+    bench.worker = left
+    bench.settle()
+    assert left.live() == {0, 1}
+    assert [line.split()[3] for line in bench.published()] == ["1", "2", "3", "4", "5"]
 
 
 # ---------------------------------------------------------------------------------------------------- upkeep

@@ -5,8 +5,9 @@ to be one contact: pairs, chains, pairs that claim each other, anonymous ids tha
 happens within the horizon, so that one pass over the sorted events says what has to come out.
 
 Left out, as it does not come out the same in every order (or is not known to): merges that meet a horizon, splits,
-erasure of an id that is merged, circles of three and more claims, and of two people who claim one anonymous id one who
-began with an event that means nothing to the lifecycle (here both were imported before).
+erasure of an id that is merged, circles of three and more claims. And where what a contact began with goes away again
+(erased late, or claimed by another person after all), an event that came meanwhile and only says that the contact is
+there is not remembered: so erasures are in time here, and people who claim an anonymous id were imported before.
 """
 
 from __future__ import annotations
@@ -76,10 +77,10 @@ class Traffic:
     begin_ms: int
     span_ms: int
     cast: Cast
+    statuses: tuple[str, ...] = ("connected", "not_interested", "unqualified")  # which the CRM sets
     made: int = 0
     crossings: list[tuple[str, str]] = field(default_factory=list)  # ids of claims of which one has to be refused
-    erased: dict[str, int] = field(default_factory=dict)  # contacts that are erased, and up to when
-    ended: set[str] = field(default_factory=set)  # ids that are another contact in the end, whatever else happens
+    ended: dict[str, str] = field(default_factory=dict)  # ids that are another contact in the end, and by which event
 
     def __post_init__(self) -> None:
         self.random = random.Random(f"traffic {self.seed}")
@@ -113,12 +114,15 @@ class Traffic:
         else:
             contact = f"contact-{int(pick() ** 2 * self.cast.contacts)}"
         _, kind, fields = self.random.choices(KINDS, WEIGHTS)[0]
-        return Planned(contact, kind, fields(self.random))
+        data = fields(self.random)
+        if kind == "crm.status_changed":
+            data["status"] = self.random.choice(self.statuses)
+        return Planned(contact, kind, data)
 
     def _event(self, number: int, planned: Planned) -> tuple[str, bytes]:
         at = planned.at
         if at is None:
-            at = self.begin_ms + number * self.span_ms // self.events
+            at = self._time(number)
             if self.random.random() < 0.1:
                 at -= int(self.random.random() * min(LATE_MS, self.span_ms // 4))
             at = max(at, self.begin_ms + PEOPLE_MS)
@@ -131,8 +135,6 @@ class Traffic:
             "time": format_instant(at),
             "data": planned.data,
         }
-        if planned.kind == "contact.erased":
-            self.erased[planned.contact] = at
         return planned.contact, json.dumps(body).encode()
 
     # ------------------------------------------------------------------------------------------------ who is whom
@@ -155,12 +157,13 @@ class Traffic:
             claims = sorted(self.planned)
             mine = [number for number in claims if {self.planned[number].contact} <= {one, other}]
             self.crossings.append((f"event-{mine[0]}", f"event-{mine[1]}"))
-            self.ended -= {one, other}
+            del self.ended[one], self.ended[other]
         for number in range(cast.anonymous):
             self._anonymous(number, free)
         for _ in range(cast.erased):
             turn = self._turn(self.random.randrange(self.events // 2, self.events))
-            self.planned[turn] = Planned(free.pop(), "contact.erased", {})
+            # Dated as of its turn: nothing that is dated after it has come before it.
+            self.planned[turn] = Planned(free.pop(), "contact.erased", {}, self._time(turn))
 
     def _anonymous(self, number: int, free: list[str]) -> None:
         """An anonymous id, claimed by two people in turn, or by one, who may be merged into a contact afterwards."""
@@ -174,17 +177,21 @@ class Traffic:
             self.others.append(person)
             turn = self._turn(self.random.randrange(self.events))
             self.planned[turn] = Planned(person, "contact.identified", {"anonymous_id": anonymous})
-        self.ended.add(anonymous)
+            self.ended[anonymous] = f"event-{turn}"
         if len(people) == 1 and self.random.random() < 0.5:
             self._claim(free.pop(), people[0])
 
     def _claim(self, survivor: str, other: str, turn: int | None = None) -> None:
         at = self._turn(self.random.randrange(self.events)) if turn is None else turn
         self.planned[at] = Planned(survivor, "contact.merged", {"from": other})
-        self.ended.add(other)
+        self.ended[other] = f"event-{at}"
 
     def _turn(self, wanted: int) -> int:
         """The next turn, from the wanted one on and round again, at which nothing is planned."""
         return next(
             turn % self.events for turn in range(wanted, wanted + self.events) if turn % self.events not in self.planned
         )
+
+    def _time(self, turn: int) -> int:
+        """The event time of a turn, for what isn't late."""
+        return self.begin_ms + turn * self.span_ms // self.events

@@ -58,13 +58,18 @@ class Clients(logging.Handler):
     def __init__(self, logger: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
         self._to = logger
+        self._last: dict[str, str] = {}  # by the name of theirs; there are few
 
     def emit(self, record: logging.LogRecord) -> None:
         level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
         try:
-            self._to.log(level, "client", logger=record.name, says=record.getMessage())
+            says = record.getMessage()
         except (TypeError, ValueError):  # a line of theirs that can't be formatted is not worth ours
             self.handleError(record)
+            return
+        if says != self._last.get(record.name):  # they say the same of each try, of which there are hundreds a minute
+            self._last[record.name] = says
+            self._to.log(level, "client", logger=record.name, says=says)
 
 
 def hear_clients(logger: FilteringBoundLogger) -> None:

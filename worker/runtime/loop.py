@@ -28,7 +28,7 @@ from worker.runtime.folding import Folder
 from worker.runtime.logs import Shadow
 from worker.runtime.metrics import Metrics
 from worker.runtime.restore import Progress, Restorer
-from worker.runtime.session import BatchLimit, Forsaken, Parts, Session
+from worker.runtime.session import BatchLimit, Displaced, Forsaken, Parts, Session
 from worker.runtime.settings import Settings
 from worker.runtime.topics import prepare
 from worker.runtime.upkeep import Upkeep
@@ -39,6 +39,7 @@ from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, R
 from worker.transports.partitioner import named
 
 FENCED_WINDOW_SECONDS: Final = 60.0
+DISPLACED_WINDOW_SECONDS: Final = 120.0
 OUT_OF_RANGE_MAX: Final = 10  # times in a row, each after the committed offsets were found in range
 RECORD_BYTES_MIN: Final = 2_000  # a topic that takes less can't take a dead letter without its value
 
@@ -89,6 +90,7 @@ class Worker:
         self._attempts = 0
         self._calm_after = 0  # transactions of the session at which the last error counts as over
         self._fenced: deque[float] = deque()
+        self._displaced_at: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Turn until `stop` is set; the batch in hand is finished, which its transaction's time limit bounds.
@@ -123,6 +125,9 @@ class Worker:
         except Retriable as error:
             self._wait(error)
             return False
+        except Displaced as error:
+            self._return_or_rest(error)
+            return True
         except Forsaken as error:
             self._leave_and_return(error)
             return True
@@ -268,6 +273,30 @@ class Worker:
         try:
             session.close(leave=True)
         except TransportError as closing:  # its session in the group ends by itself then
+            self._log.warning("leave-failed", error=str(closing))
+        self._calm_after = 0
+
+    def _return_or_rest(self, error: Displaced) -> None:
+        """The place in the group is asked for once more; whoever loses it again soon after lets the other one be.
+
+        The other one may be this very worker: a broker that hung answers each join that it was sent meanwhile, and the
+        last answer makes strangers of the members that it gave in the others. But where another worker runs under the
+        name, returning time and again would put that one out, which would return in turn.
+        """
+        now, before = self._clock.monotonic(), self._displaced_at
+        if before is not None and now - before < DISPLACED_WINDOW_SECONDS:
+            raise Halt(
+                f"instance {self._settings.instance_id} of group {self._settings.group} runs elsewhere ({error})",
+                "give every worker an --instance-id of its own; if this one was replaced, let it rest",
+            ) from error
+        self._displaced_at = now
+        self._log.warning("displaced", error=str(error))
+        session, self._session = self._session, None
+        assert session is not None
+        session.doubt()  # so that no store is marked as being of now
+        try:
+            session.close()
+        except TransportError as closing:  # the group has no place of it to lose
             self._log.warning("leave-failed", error=str(closing))
         self._calm_after = 0
 

@@ -55,6 +55,13 @@ class Forsaken(Exception):
         self.partitions = partitions
 
 
+class Displaced(Exception):
+    """The group has given this member's place to another one of its name."""
+
+    def __init__(self, error: Fenced) -> None:
+        super().__init__(str(error))
+
+
 class BatchLimit:
     """How many records a batch may have: fewer after one that was too much, more again after those that were not."""
 
@@ -172,11 +179,7 @@ class Session:
         try:
             records = self._consumer.poll(timeout_ms, max(1, limit - len(self._inbox)))
         except Fenced as error:
-            # Joining again would put the other one out, which would join again in turn.
-            raise Halt(
-                f"instance {self._settings.instance_id} of group {self._settings.group} runs elsewhere ({error})",
-                "give every worker an --instance-id of its own; if this one was replaced, let it rest",
-            ) from error
+            raise Displaced(error) from error
         self._inbox.add(records)
         while records and len(self._inbox) < limit:  # until a poll is empty or the time is over
             left_ms = int((ends - self._clock.monotonic()) * 1000)

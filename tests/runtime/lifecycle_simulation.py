@@ -1,0 +1,141 @@
+"""The simulated group with the real engine: merges, crossing claims, companies, erasure, while everything goes wrong.
+
+    LifecycleSimulation(seed).run()     raises AssertionError with the seed and what went wrong last
+
+What a read_committed reader holds at the end equals one pass over the sorted events, with no worker and no log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+
+from tests.fold.world import World, plan_of
+from tests.runtime import reading
+from tests.runtime.reading import Body
+from tests.runtime.simulation import PARTITIONS, Simulation
+from tests.runtime.support import CHANGELOG, CONTACTS, DEAD, INPUT, OUTPUT, header, partition_of
+from tests.runtime.traffic import NO_EVENT, Cast, Traffic
+from worker.events import decode
+from worker.fold.engine import Engine
+from worker.fold.outcome import Event
+from worker.runtime.changelog import DEPLOYMENT_KEY, to_write
+from worker.runtime.dead_letters import MESSAGE, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
+from worker.runtime.engine import Engine as AnyEngine
+from worker.transports.base import Send
+from worker.transports.simulator import Faults
+
+LIFECYCLES = ("10ex", "aspiration", "agency34", "clarity", "mops")
+CAST = Cast(contacts=14, quiet=2, pairs=1, chains=1, crossings=1, anonymous=2, erased=1)
+EVENTS = 160
+TURNS = 250
+DAY_MS = 86_400_000
+BEFORE_MS = 390 * DAY_MS  # so that timers are due, but for the one after 400 days that forgets who is anonymous
+SPAN_MS = 3 * DAY_MS
+SLACK_MS = DAY_MS  # the wall clock is set back and forth by less
+
+
+class LifecycleSimulation(Simulation):
+    def __init__(
+        self,
+        seed: int,
+        faults: Faults | None = None,
+        turns: int = TURNS,
+        crash_at: str | None = None,
+        lifecycle: str = "10ex",
+    ) -> None:
+        super().__init__(seed, faults, turns, crash_at)
+        self.plan = plan_of(lifecycle)
+        begin_ms = self.cluster.clock.wall_ms() - BEFORE_MS
+        track = self.plan.lifecycle.statuses
+        # One that has no statuses, or lets nobody set them, ignores what the CRM says.
+        statuses = tuple(track.meanings) if track is not None else ("connected",)
+        self.traffic = Traffic(seed, EVENTS, begin_ms, SPAN_MS, CAST, statuses)
+
+    def _engine(self) -> AnyEngine:
+        return Engine(self.plan, grace=True)
+
+    def _arrive(self) -> None:
+        """A few records on the input topic."""
+        for _ in range(self.random.choice((1, 1, 2, 5, 20))):
+            if self.traffic.made < self.traffic.events:
+                key, value = self.traffic.next()
+                self.cluster.append([Send(INPUT, partition_of(key, PARTITIONS), key, value)])
+
+    def _finish(self) -> None:
+        while self.traffic.made < self.traffic.events:
+            self._arrive()
+        super()._finish()
+
+    def _timers_left(self) -> bool:
+        clock = self.cluster.clock.wall_ms() - SLACK_MS
+        return any(due is not None and due <= clock for _, due in self._states().values())
+
+    # ------------------------------------------------------------------------------------------------ what came of it
+
+    def check(self) -> None:
+        """Nothing lost, nothing twice, nothing out of order, nothing torn; the end as in one sorted pass."""
+        published = [msgspec.json.decode(record.value or b"") for record in self.cluster.records(OUTPUT)]
+        found = reading.by_contact(published)
+        reading.check_revisions(found)
+        latest: dict[str, Body | None] = {}
+        for record in self.cluster.records(CONTACTS):
+            latest[(record.key or b"").decode()] = None if record.value is None else msgspec.json.decode(record.value)
+        reading.check_present(found, latest)
+        reference = self._offline(without=self._check_dead())
+        reading.check_histories(found, reading.by_contact(reference.published))
+        reading.check_stands(latest, reference.currents)
+        assert reading.companies(published) == reading.companies(reference.published)
+        assert not self.traffic.ended.keys() & reference.currents.keys(), "ids that are merged have ended"
+        self._check_states()
+
+    def _offline(self, without: set[str]) -> World:  # type: ignore[override]
+        """The events in the order of their time, each by itself, then every timer that is due."""
+        events: list[Event] = []
+        for record in self.cluster.records(INPUT):
+            event = decode(record.key, record.value, record.headers)
+            if isinstance(event, Event) and event.id not in without:
+                events.append(event)
+        now = self.cluster.clock.wall_ms()
+        world = World(self.plan)
+        for event in sorted(events, key=lambda each: each.time):
+            world.send([event], now)
+        assert not world.refused, world.refused
+        return world.advance(now - SLACK_MS)
+
+    def _check_dead(self) -> set[str]:
+        """Each record that is none is a dead letter, once; of the crossing claims one is. Those claims' ids."""
+        dead = self.cluster.records(DEAD)
+        places = Counter(
+            tuple(header(record, name) for name in (SOURCE_TOPIC, SOURCE_PARTITION, SOURCE_OFFSET)) for record in dead
+        )
+        assert set(places.values()) <= {1}, "a dead letter twice"
+        bad = sum(record.value == NO_EVENT for record in self.cluster.records(INPUT))
+        assert sum(record.value == NO_EVENT for record in dead) == bad, "dead letters"
+        claims = [header(record, MESSAGE) for record in dead if record.value != NO_EVENT]
+        return reading.check_refused(claims, self.traffic.crossings)
+
+    def _states(self) -> dict[bytes, tuple[bytes | None, int | None]]:
+        """By key what the changelog says last: the state, and when its next timer is due."""
+        found: dict[bytes, tuple[bytes | None, int | None]] = {}
+        for record in self.cluster.records(CHANGELOG):
+            write = to_write(record)
+            if write.value is None:
+                found.pop(write.key, None)
+            elif write.key != DEPLOYMENT_KEY:
+                found[write.key] = write.value, write.due
+        return found
+
+    def _check_states(self) -> None:
+        """The stores of the owners equal the changelog."""
+        held: dict[bytes, Any] = {}
+        for place in self.places:
+            assert place.process is not None
+            for number in place.process.worker.live():
+                for key, value in place.store.items(number):
+                    assert key == DEPLOYMENT_KEY or key not in held, "two workers hold one contact"
+                    held[key] = value
+        held.pop(DEPLOYMENT_KEY, None)
+        assert held == {key: state for key, (state, _) in self._states().items()}, "the stores of the owners"
