@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import hot_contact, lifecycles, replaying, state
+from benchmarks import hot_contact, lifecycles, replaying, reporting, state
 from benchmarks.cluster import Cluster
 from benchmarks.runs import run
 from benchmarks.systems import worker
@@ -38,6 +38,14 @@ def test_a_table_says_whether_the_aim_is_met() -> None:
 
 def test_replays_are_measured() -> None:
     assert "one process" in replaying.measure(EVENTS, CONTACTS, 1).markdown()
+
+
+def test_reports_are_measured_over_a_history_that_is_drawn_alike_each_time() -> None:
+    once, again = reporting.walk(2_000, 1), reporting.walk(2_000, 1)
+    assert all((once[name] == again[name]).all() for name in once)
+    assert len(once["who"]) == 2_000
+    told = reporting.measure(2_000, 1).markdown()
+    assert "2,000 stage changes" in told and "peak memory" in told
 
 
 @pytest.mark.broker

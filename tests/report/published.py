@@ -34,7 +34,8 @@ def changed(contact: str, left: str | None, to: str, hours: float, since: float 
         "contact": contact, "from": left, "to": to, "direction": direction, "reason": "", "visit": 1,
         "cause": {"kind": "event", "type": "form.submitted"}, "entered_at": at(hours),
         "seconds_in_previous": None if since is None else (hours - since) * 3600, "sla": None, "qualified": False,
-        "score": {"total": 10.0}, "status": None, "icp_fit": None, "value": {}, "attribution": {"first": None, "last": None},
+        "score": {"total": 10.0}, "status": None,
+        "icp_fit": None, "value": {}, "attribution": {"first": None, "last": None},
     }  # fmt: skip
     return said("stage.changed", contact, hours, **(data | more))
 

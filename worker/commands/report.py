@@ -33,7 +33,7 @@ Examples:
 )  # fmt: skip
 @click.option(
     "--changes", metavar="CHANGES",
-    help="What a worker published: a topic, the file that `replay` wrote, or a folder of tables from `--out`.",
+    help="What a worker published: a topic, `replay`'s file, the same as Parquet, or a folder of tables from `--out`.",
 )  # fmt: skip
 @click.option("--as-of", type=INSTANT, help="As of this time. Default: the newest there is.")
 @click.option("--sorted", "by_time", is_flag=True, help="Fold each contact's events by time first.")
@@ -66,16 +66,17 @@ def command(
     if not events and changes is None:
         raise Misused("give --events or --changes: what to report on")
     definition = read_lifecycle(lifecycle, assignments)
-    with tempfile.TemporaryDirectory(prefix="lifecycle-report-") as name, Bar("report") as bar:
+    with tempfile.TemporaryDirectory(prefix="lifecycle-report-") as name, Bar("figures", "hundredths") as bar:
         folder = Path(name)
         try:
-            with empty_tables(definition, folder) as tables:
+            with empty_tables(definition, folder, bar.report) as tables:
                 sources, _ = inputs(events, folder, "murmur2", False)
                 if changes is not None:
-                    load_changes(tables, _published(changes, folder, bar))
+                    load_changes(tables, _published(changes, folder))
                 else:
                     job = job_of(definition, sources, now_ms(), as_of, by_time)
-                    as_of = fold_events(tables, job, folder / "folded", bar.report) or as_of
+                    with Bar("fold") as folding:
+                        as_of = fold_events(tables, job, folder / "folded", folding.report) or as_of
                 load_events(tables, sources)
                 tables.finish(as_of)
                 found = figures(tables, definition.lifecycle)
@@ -89,7 +90,7 @@ def command(
         _show(found, out)
 
 
-def _published(name: str, folder: Path, bar: Bar) -> Path:
+def _published(name: str, folder: Path) -> Path:
     """Where the changes lie: as named, or copied from the topic that is named."""
     if not name.startswith(("kafka://", "embedded:")):
         return Path(name)
@@ -101,7 +102,8 @@ def _published(name: str, folder: Path, bar: Bar) -> Path:
     transport = open_transport(url)
     path = folder / "published.jsonl"
     try:
-        copy_published(transport, topic, path, bar.report)
+        with Bar("read", "records") as reading:
+            copy_published(transport, topic, path, reading.report)
     finally:
         transport.close()
     return path

@@ -347,7 +347,8 @@ def demand(tables: Tables) -> dict[str, Any]:
 
 # `still_there`: contacts that are in the stage in which the rule last failed for them.
 HYGIENE: Final = """
-WITH latest AS (SELECT rule, contact, arg_max(stage, (happened, said_at)) AS stage, count(*) AS failures FROM hygiene GROUP BY ALL)
+WITH latest AS (SELECT rule, contact, arg_max(stage, (happened, said_at)) AS stage, count(*) AS failures
+                FROM hygiene GROUP BY ALL)
 SELECT rule, sum(failures)::BIGINT AS failures, count(*) AS contacts,
        count(*) FILTER (stages.stage = latest.stage) AS still_there
 FROM latest LEFT JOIN people USING (contact) LEFT JOIN stages USING (place) GROUP BY ALL ORDER BY rule"""

@@ -19,9 +19,9 @@ POLL_RECORDS: Final = 5_000
 POLL_MS: Final = 500
 
 
-def empty_tables(lifecycle: Lifecycle, folder: Path) -> Tables:
+def empty_tables(lifecycle: Lifecycle, folder: Path, progress: Progress | None = None) -> Tables:
     stages = lifecycle.stages
-    return Tables(list(stages), [stage.owner.value for stage in stages.values()], folder)
+    return Tables(list(stages), [stage.owner.value for stage in stages.values()], folder, progress)
 
 
 def load_changes(tables: Tables, path: Path) -> None:

@@ -23,11 +23,11 @@ THREADS: Final = 2
 LINE_BYTES_MAX: Final = 16 << 20  # a correction may restate a long history
 COMPRESSIONS: Final = {"plain": "none", "gzip": "gzip", "zstd": "zstd"}
 PARQUET: Final = b"PAR1"
-FRACTIONS: Final = 1_000  # of a step, as progress tells it
+STEPS: Final = 75  # statements of a report, about: what progress is told in
 PROGRESS_SECONDS: Final = 0.25
 
 Progress = Callable[[int, int], None]
-"""Told how much of how much is done."""
+"""Told how many of how many hundredths are done."""
 
 
 class Tables:
@@ -46,6 +46,7 @@ class Tables:
         self._lines = 0
         self._folders: list[Path] = []
         self._until = ""
+        self._steps = 0
         self.db: Any = duckdb.connect(str(folder / "report.duckdb"))
         self.db.execute(f"SET memory_limit='{MEMORY}'")
         self.db.execute(f"SET temp_directory='{_quoted(folder / 'spill')}'")
@@ -199,14 +200,15 @@ class Tables:
         return f"SELECT * FROM ({every}){self._until}"
 
     def _run(self, statements: Sequence[str]) -> None:
-        """Each statement in its turn; meanwhile another thread tells how far it is, as DuckDB guesses."""
-        for done, statement in enumerate(statements):
-            with self._told(done, len(statements)):
+        for statement in statements:
+            with self._told():
                 self.db.execute(statement)
 
     @contextmanager
-    def _told(self, done: int, total: int) -> Iterator[None]:
-        progress = self._progress
+    def _told(self) -> Iterator[None]:
+        """Around one step; meanwhile another thread tells how far all is, as DuckDB guesses of this one."""
+        progress, done = self._progress, self._steps
+        self._steps += 1
         if progress is None:
             yield
             return
@@ -215,7 +217,7 @@ class Tables:
         def watch() -> None:
             while not ended.wait(PROGRESS_SECONDS):
                 part = min(max(self.db.query_progress(), 0.0), 100.0) / 100
-                progress(round((done + part) * FRACTIONS), total * FRACTIONS)
+                progress(min(round(100 * (done + part) / STEPS), 100), 100)
 
         watcher = threading.Thread(target=watch, name="report-progress")
         watcher.start()
@@ -231,9 +233,10 @@ class Tables:
 
     def dicts(self, query: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """The rows by the names of their columns."""
-        cursor = self.db.execute(query, list(parameters))
-        names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        with self._told():
+            cursor = self.db.execute(query, list(parameters))
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def write(self, table: str, folder: Path) -> None:
         """The table as `TABLE.parquet` and `TABLE.csv`."""
