@@ -10,6 +10,7 @@ import msgspec
 from worker.company.rollup import apply_company, apply_member
 from worker.fold import messages, step
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields
+from worker.fold.contact import Contact
 from worker.fold.identity import IDENTITY_TYPES, Person
 from worker.fold.messages import Keys
 from worker.fold.outcome import Event, Outcome, Refusal
@@ -74,15 +75,18 @@ class Engine:
         first = self._first_useful(state, arrivals, now) if state is not None else (0, None)
         if first is None:
             return Outcome()
-        person = Person(self, key, self.entry(state), now)
         useful, given = first
+        person = Person(self, key, self.entry(state), now)
         for place, arrival in enumerate(arrivals):
+            holder = person.holder
             if not isinstance(arrival, Event):
                 refusal = self._told(person, arrival)
-            elif place == useful and given is not None:
-                refusal = person.useful(arrival, given)
-            else:
+            elif not isinstance(holder, Contact) or arrival.type in IDENTITY_TYPES:
                 refusal = person.event(arrival)
+            elif place == useful and given is not None:
+                refusal = holder.take_in(arrival, given)
+            else:
+                refusal = holder.arrive(arrival)
             if refusal is not None:
                 person.outcome.refused.append((place, refusal))
         return person.settle()

@@ -64,14 +64,16 @@ class Positions:
     def _records(self, messages: Sequence[Any], doing: str) -> list[Record]:
         new, places = tuple.__new__, self.next
         records: list[Record] = []
+        where, known = TopicPartition("", -1), False  # of the record before: they come in runs of a partition
         for message in messages:
-            error = message.error()
-            where = TopicPartition(message.topic(), message.partition())
+            error, topic, partition = message.error(), message.topic(), message.partition()
+            if partition != where[1] or topic != where[0]:
+                where = TopicPartition(topic, partition)
+                known = where in places
             if error is None:
-                if where not in places:
+                if not known:
                     continue  # read before the worker positioned it
-                offset = message.offset()
-                headers = message.headers()
+                offset, headers = message.offset(), message.headers()
                 fields = (*where, offset, message.timestamp()[1], message.key(), message.value())
                 records.append(new(Record, (*fields, tuple(headers) if headers else ())))
                 places[where] = offset + 1
