@@ -32,11 +32,13 @@ Figure = tuple[str, tuple[tuple[str, str], ...]]
 class Stand:
     """Everything behind the endpoint, without a worker: the test writes into `metrics` and `store` as a loop would."""
 
-    def __init__(self, lifecycle: str = "10ex", *, local: bool = True, store: Store | None = None) -> None:
+    def __init__(
+        self, lifecycle: str = "10ex", *, local: bool = True, store: Store | None = None, secret: bytes = b""
+    ) -> None:
         self.metrics = Metrics()
         self.clock = SimulatedClock()
         self.store = store or MemoryStore()
-        self.engine = Engine(plan_of(lifecycle), grace=True)
+        self.engine = Engine(plan_of(lifecycle), grace=True, secret=secret)
         self.stopping = threading.Event()
         self.loop = threading.current_thread()
         self.health = Health(self.metrics, self.clock, self.loop, LIMITS, self.stopping.is_set)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -15,9 +16,12 @@ from hypothesis import strategies as st
 
 from tests.live.support import MURMUR2, PARTITIONS, Stand, one, read
 from worker.fold.outcome import Event, Output
+from worker.fold.state import Forward, encoder
 from worker.instants import DAY_MS
+from worker.live import application
 from worker.live.lookup import CONTACT_BYTES_MAX
 from worker.runtime.metrics import NAMES_MAX
+from worker.stores.base import Write
 from worker.stores.errors import StoreError
 from worker.stores.memory import MemoryStore
 from worker.transports.simulator.clock import START_MS
@@ -128,6 +132,51 @@ def test_a_store_that_is_closed_is_said_and_no_fault() -> None:
 
     answer = ask(Stand(store=Closed()).ready(), "/contacts/ann")
     assert answer.status_code == 503 and "read just now: ask again" in answer.text
+
+
+def test_a_store_that_is_busy_holds_up_look_ups_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    class Busy(MemoryStore):
+        def get(self, partition: int, key: bytes) -> bytes | None:
+            assert go_on.wait(60)
+            return super().get(partition, key)
+
+    monkeypatch.setattr(application, "LOOKUP_SECONDS", 0.2)
+    stand = Stand(store=Busy()).ready()
+    paths = [f"/contacts/{number}" for number in range(2 * application.LOOKUPS_WAITING_MAX)]
+
+    async def all_at_once() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app=stand.application.asgi())
+        async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
+            return await asyncio.gather(*map(client.get, [*paths, "/healthz", "/metrics"]))
+
+    try:
+        *held_up, healthz, figures = asyncio.run(all_at_once())
+    finally:
+        go_on.set()
+        stand.application.close()
+    assert {answer.status_code for answer in held_up} == {503}
+    assert sum("The store is busy" in answer.text for answer in held_up) == application.LOOKUPS_WAITING_MAX
+    assert sum("Too many look-ups" in answer.text for answer in held_up) == application.LOOKUPS_WAITING_MAX
+    assert healthz.status_code == figures.status_code == 200
+
+
+def test_a_contact_kept_under_a_secret_key_is_found_by_its_id() -> None:
+    stand = Stand(secret=b"the deployment's").ready()
+    stand.fold(history("ann"))
+    assert ask(stand, "/contacts/ann").status_code == 200
+    other = Stand(secret=b"another", store=stand.store).ready()
+    assert ask(other, "/contacts/ann").status_code == 404
+
+
+def test_an_id_that_is_another_contact_now_says_which() -> None:
+    stand = Stand().ready()
+    key, number = stand.engine.keys.contact("anna"), MURMUR2(b"anna") % PARTITIONS
+    claim = [START_MS, "/crm", "m-1", "ann", "contact.merged"]
+    stand.store.apply(number, [Write(key, encoder.encode(Forward("anna", [claim], [], START_MS)), None)], 1)
+    answer = ask(stand, "/contacts/anna")
+    assert answer.status_code == 200 and "This id is ann now: ask about that one." in answer.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "ANYTHING"])

@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.broker.kafka import Broker
 from tests.live.support import one, read, until
 from tests.processes import bound, kill
 from tests.runtime.support import quiet
@@ -45,9 +46,10 @@ SECRET = "ann+secret@example.com"
 class Served:
     """`lifecycle run --http`, and what it says."""
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1:0", *more: str) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1:0", *more: str, url: str = "") -> None:
         self.log = folder / "run.log"
-        arguments = ["--lifecycle", LIFECYCLE, "--broker", f"embedded:{folder / 'log.db'}", "--http", address]
+        url = url or f"embedded:{folder / 'log.db'}"
+        arguments = ["--lifecycle", LIFECYCLE, "--broker", url, "--http", address]
         arguments += ["--state-dir", str(folder / "state"), "--clock-interval-ms", "50", "--poll-ms", "20", *more]
         command = [sys.executable, "-c", "from worker.commands import main; main()", "run", *arguments]
         with self.log.open("wb") as out:
@@ -88,14 +90,19 @@ def arrival(contact: str, day: int, kind: str, /, **data: str) -> Arrival:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A log with the traffic of some weeks on it, and a few records that are no events."""
+    fill(f"embedded:{tmp_path / 'log.db'}")
+    return tmp_path
+
+
+def fill(url: str) -> int:
+    """Put the traffic of some weeks on the log, and a few records that are no events; how many records."""
     arrivals = make(7, 120).arrivals
     arrivals += [Arrival(0, b"ann", b"no json"), Arrival(0, b"ann", b"{}"), Arrival(0, b"ben", b"[")]
     arrivals.append(arrival(SECRET, 0, "form.submitted", kind="pricing"))
     # One of two agreements ends, and dan stays a customer: what the transition waits for happened, its guard refused.
     for day, (kind, agreement) in enumerate([("started", "s1"), ("started", "s2"), ("cancelled", "s1")]):
         arrivals.append(arrival("dan", day, f"subscription.{kind}", agreement_id=agreement))
-    transport = open_transport(f"embedded:{tmp_path / 'log.db'}")
+    transport = open_transport(url)
     admin, producer = transport.admin(), transport.producer("traffic")
     admin.create(TopicSpec("engagement", PARTITIONS))
     producer.begin()
@@ -105,7 +112,7 @@ def folder(tmp_path: Path) -> Path:
     producer.close()
     admin.close()
     transport.close()
-    return tmp_path
+    return len(arrivals)
 
 
 @pytest.fixture
@@ -316,3 +323,59 @@ def test_without_http_nothing_is_counted_by_the_event(folder: Path) -> None:
         metrics = worker.metrics
         assert metrics.transactions > 0
         assert not (metrics.outputs or metrics.moves or metrics.refused or metrics.keys or metrics.corrections)
+
+
+@pytest.mark.broker
+def test_a_broker_that_goes_away_makes_a_worker_unready_but_not_ill(own_broker: Broker, tmp_path: Path) -> None:
+    url = f"kafka://{own_broker.address}"
+    records = fill(url)
+    served = Served(tmp_path, url=url).started()
+    try:
+        until(lambda: one(served.figures(), "lifecycle_records_total") == records, "all is folded", 90)
+        until(lambda: served.client.get("/readyz").status_code == 200, "ready", 30)
+        figures = served.figures()
+        assert one(figures, "lifecycle_transaction_seconds_count") > 0
+        assert all(one(figures, "lifecycle_lag_records", partition=str(number)) == 0 for number in range(PARTITIONS))
+        own_broker.stop()
+        until(lambda: served.client.get("/readyz").status_code == 503, "unready", 60)
+        assert "the log is waited for" in served.client.get("/readyz").text
+        assert served.client.get("/healthz").status_code == 200
+        assert served.client.get("/contacts", params={"id": SECRET}).status_code in (200, 503)
+        own_broker.start()
+        until(lambda: served.client.get("/readyz").status_code == 200, "ready again", 90)
+        assert served.client.get("/contacts", params={"id": SECRET}).status_code == 200
+        served.process.send_signal(signal.SIGTERM)
+        assert served.process.wait(30) == 0, served.said()
+    finally:
+        served.close()
+
+
+BROKEN = (
+    b"\r\n\r\n", b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n", b"GET http://[::1 HTTP/1.1\r\nHost: [\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET /contacts/%00%0d%0aSet-Cookie:a=b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+)  # fmt: skip
+
+
+def test_what_is_no_request_harms_nothing(served: Served) -> None:
+    served.ready()
+    place = (served.client.base_url.host, served.client.base_url.port or 0)
+    for sent in BROKEN:
+        with socket.create_connection(place, timeout=10) as connection:
+            connection.settimeout(10)
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while more := connection.recv(65_536):
+                    answer += more
+            except ConnectionResetError:  # it had read enough
+                pass
+            head = answer.partition(b"\r\n\r\n")[0]
+            assert not answer or re.match(rb"HTTP/1\.1 (200|4\d\d) ", answer), (sent[:40], answer[:80])
+            assert b"Set-Cookie" not in head
+    assert served.client.get("/healthz").status_code == 200
+    assert "Traceback" not in served.said()
