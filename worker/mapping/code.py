@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from worker.mapping.expression import ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
+from worker.mapping.expression import DIRECT, ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
 
 _METHODS: Final = {"lower": "lower", "upper": "upper", "trim": "strip"}
 _COMPARED: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
@@ -71,6 +71,16 @@ def _is_first(ast: Ast) -> bool:
     return bool(children[1]["type"] == "index" and children[1]["value"] == 0)
 
 
+def _is_plain(ast: Ast) -> bool:
+    return bool(ast["type"] != "expref")
+
+
+_LONG: Final = frozenset(
+    {"projection", "filter_projection", "function_expression", "pipe", "index_expression", "subexpression"}
+    | {"multi_select_list", "multi_select_dict", "value_projection"}
+)
+
+
 class Code:
     """Lines of a function under way: names for values, a pool of constants, blocks."""
 
@@ -79,6 +89,7 @@ class Code:
         self._root_is_object = root_is_object
         self.constants: dict[str, Any] = {
             "is_false": is_false, "equal": equal, "ordered": ordered, "contains": contains, "flattened": flattened,
+            **{f"call_{name}": function for name, function in DIRECT.items()},
         }  # fmt: skip
         self._depth = 0
         self._count = 0
@@ -134,7 +145,21 @@ class Code:
 
     # ------------------------------------------------------------------------------------------------------- values
     def value(self, ast: Ast, base: str | None = None) -> str:
-        """An atom that holds the value of the expression; `base` is None at the root, where scopes have names."""
+        """An atom that holds the value of the expression; `base` is None at the root, where scopes have names.
+
+        What takes a loop, a call or a comparison is worked out once in a stretch of code, too.
+        """
+        if ast["type"] not in _LONG:
+            return self._value(ast, base)
+        what = (f"{ast!r}", base or "")
+        for known in reversed(self._known):
+            if what in known:
+                return known[what]
+        found = self._value(ast, base)
+        self._known[-1][what] = found
+        return found
+
+    def _value(self, ast: Ast, base: str | None) -> str:
         kind, children = ast["type"], ast.get("children", [])
         here = ROOT if base is None else base
         match kind:
@@ -162,6 +187,9 @@ class Code:
                 return self.known(
                     (ast["value"], text), f"{text}.{_METHODS[ast['value']]}() if {text}.__class__ is str else None"
                 )
+            case "function_expression" if ast["value"] in DIRECT and all(_is_plain(child) for child in children):
+                arguments = ", ".join(self.value(child, base) for child in children)
+                return self.assign(f"call_{ast['value']}({arguments})")
             case "projection" | "filter_projection" if _source(ast) is not None:
                 return self.projection(ast, base, first=False)
             case "multi_select_list" if all(child["type"] == "literal" for child in children):

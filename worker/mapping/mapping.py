@@ -14,7 +14,7 @@ import msgspec
 from worker.definition.errors import DefinitionError
 from worker.fold.outcome import Event, Refusal
 from worker.mapping import library
-from worker.mapping.bodies import MAX_BYTES, BodyError, read_body
+from worker.mapping.bodies import MAX_BYTES, BodyError, read_body, wanted_of
 from worker.mapping.code import is_false, place
 from worker.mapping.compile import compile_items, compile_rules
 from worker.mapping.expression import RECORD_KEY, ROOT, Expression, searcher
@@ -83,8 +83,9 @@ class Mapping:
         self._reads_headers = any(path[0] == "header" for path in reads)
         self._reads_key = any(path[0] == RECORD_KEY for path in reads)
         self._decode: Callable[[bytes], Any] | None = None
+        kept = of_record(model, paths) | reads_of_each(model)
+        self._wanted = None if model.reads == "json" else wanted_of(kept)
         if model.reads == "json":
-            kept = of_record(model, paths) | reads_of_each(model)
             self._decode = msgspec.json.Decoder(shape(kept)).decode
 
     @classmethod
@@ -173,7 +174,7 @@ class Mapping:
                     return self._decode(body)
             except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
                 pass  # another shape than expected, or no JSON: read whole, which says what is wrong
-        return read_body(body, self.model.reads)
+        return read_body(body, self.model.reads, self._wanted)
 
     @staticmethod
     def _header(headers: Headers) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite
@@ -10,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from worker.events import EARLIEST_MS
-from worker.instants import format_instant, parse_instant
+from worker.instants import DAY_STARTS, MINUTES, SECONDS, format_instant, parse_instant
 from worker.mapping.outcome import Bad, kind
 
 # What RFC 3339 doesn't have and systems send all the same: no zone, a zone without its colon, hours alone, a day
@@ -19,6 +20,17 @@ _LOOSE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[Tt ]+(\d\d):(\d\d)(?::(\d\d)(?:[.,](\d+))?)?)?\s*(?:([Zz]|UTC|GMT)|([+-]\d\d):?(\d\d)?)?",
     re.ASCII,
 )
+
+
+# What most of those look like, for a look into tables: `2026-01-05T09:00:00` and an offset, or nothing for UTC.
+_UTC: Final = ZoneInfo("UTC")
+_BETWEEN: Final = frozenset({"T", " "})
+_OFFSETS: Final = {
+    f"{sign}{minutes // 60:02}{colon}{minutes % 60:02}": minutes * (60_000 if sign == "+" else -60_000)
+    for minutes in range(0, 15 * 60, 15)
+    for sign in "+-"
+    for colon in (":", "")
+} | {"Z": 0}
 
 
 def moment(value: datetime, zone: ZoneInfo | None) -> int:
@@ -35,6 +47,12 @@ def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
         if isinstance(value, datetime) and (value.tzinfo is not None or zone is not None):
             return moment(value, zone)
         raise Bad("bad-time", scope, path, f"expected a time such as 2026-01-05T09:00:00Z, got {kind(value)}")
+    offset = _OFFSETS.get(value[19:]) if value[19:] or zone is not _UTC else 0
+    if offset is not None and value[10:11] in _BETWEEN:
+        try:
+            return DAY_STARTS[value[:10]] + MINUTES["T" + value[11:16]] + SECONDS[value[16:19]] - offset
+        except KeyError:
+            _learn(value[:10])  # another form, or a day that is seen for the first time
     try:
         return parse_instant(value)
     except ValueError as error:
@@ -42,6 +60,12 @@ def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
         if found is None:
             raise Bad("bad-time", scope, path, _complaint(value, error, zone)) from None
         return found
+
+
+def _learn(day: str) -> None:
+    """The day is in the table at the next time."""
+    with suppress(ValueError):
+        parse_instant(f"{day}T00:00:00+00:00")
 
 
 def _loose(value: str, zone: ZoneInfo | None) -> int | None:
