@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from worker.definition.errors import DefinitionError
-from worker.definition.scenario import Scenario, read_scenarios
+from worker.definition.reader import read, turn
+from worker.definition.scenario import ExpectedContact, Scenario, read_scenarios
 from worker.scenarios import Runner
 from worker.shipped import UnknownLifecycle, folder, lifecycle_names, lifecycle_path, scenarios_path
 
@@ -155,3 +156,20 @@ def test_coverage_tells_what_no_scenario_reaches() -> None:
 def test_a_watched_plan_folds_as_the_plain_one_does() -> None:
     for scenario in SHIPPED[::10]:
         assert Runner(coverage=True).run(scenario).passed
+
+
+@pytest.mark.parametrize("name", lifecycle_names())
+def test_every_switch_of_a_shipped_lifecycle_can_be_turned(name: str) -> None:
+    """A parameter that the definition refuses at its other value is none."""
+    lifecycle = read(lifecycle_path(name))
+    for parameter, known in lifecycle.parameters.items():
+        if isinstance(known.value, bool):
+            assert turn(lifecycle, {parameter: not known.value}).parameters[parameter].value is not known.value
+
+
+def test_the_documented_scenario_holds() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "test.md").read_text()
+    (scenario,) = read_scenarios(page.partition("```yaml\n")[2].partition("```")[0], "docs/test.md")
+    assert not Runner().run(scenario).differences
+    for what in (*ExpectedContact.model_fields, "contacts", "companies", "dead_letters"):
+        assert f"`{what}" in page, f"docs/test.md says nothing of {what}"

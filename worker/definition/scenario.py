@@ -43,7 +43,8 @@ class ExpectedContact(_Part):
     """What a contact is expected to have come to; what isn't given isn't looked at.
 
     `known`: false where nothing is kept of the contact: it never came, was erased or forgotten. `segment` is one that
-    it is in (null: none), `segments` are all of them, `hygiene` all rules that it breaks, each in any order.
+    it is in (null: none), `segments` are all of them, `hygiene` all rules that it breaks, each in any order; `signals`
+    are those that went out, in order.
     """
 
     known: bool | None = None
@@ -52,10 +53,12 @@ class ExpectedContact(_Part):
     status: Text | None = None
     qualified: bool | None = None
     suppressed: bool | None = None
+    icp_fit: bool | None = None
     score: int | float | None = None
     segment: Text | None = None
     segments: list[Text] | None = None
     hygiene: list[Text] | None = None
+    signals: list[Text] | None = None
     owner: Text | None = None
     customer_status: Text | None = None
     sla_breaches: list[Text] | None = None
@@ -290,13 +293,15 @@ def _unknown_of(expect: ExpectedContact, lifecycle: Lifecycle, path: tuple[str |
     for what, (names, name) in known.items():
         if name is not None and name not in names:
             yield unknown(what, name, names, (*path, what))
+    published = [name for name, signal in lifecycle.signals.items() if signal.publish]
     lists: tuple[tuple[str, str, Sequence[str], Sequence[str] | None], ...] = (
         ("visited", "stage", stages, expect.visited),
         ("sla_breaches", "stage", stages, expect.sla_breaches),
+        ("signals", "published signal", published, expect.signals),
         ("segments", "segment", list(lifecycle.segments), expect.segments),
         ("hygiene", "rule", list(lifecycle.hygiene), expect.hygiene),
     )
     for key, what, names, listed in lists:
         for number, name in enumerate(listed or ()):
             if name not in names:
-                yield unknown(what, name, names, (*path, key, number))
+                yield unknown(what, name, names, (*path, key, number))._replace(code=f"unknown-{what.split()[-1]}")

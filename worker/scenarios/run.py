@@ -17,6 +17,7 @@ from worker.events import decode, encode
 from worker.fold.engine import Engine
 from worker.fold.outcome import Event, Output, Refusal
 from worker.fold.state import Record, decode_entry
+from worker.fold.tell import fit_of
 from worker.plan import Plan, compile_plan
 from worker.replay.rows import broken_rules, company_row, contact_row
 from worker.replay.world import World, in_order
@@ -27,8 +28,9 @@ NEAR: Final = 0.005  # scores are given in hundredths
 STAGE_CHANGED: Final = "lifecycle.stage.changed.v1"
 BREACHED: Final = "lifecycle.sla.breached.v1"
 ROW: Final = (
-    "stage", "status", "qualified", "suppressed", "score", "segments", "hygiene", "owner", "customer_status",
+    "stage", "status", "qualified", "suppressed", "icp_fit", "score", "segments", "hygiene", "owner", "customer_status",
 )  # fmt: skip
+SIGNAL: Final = "lifecycle.signal.v1"
 UNORDERED: Final = ("segments", "hygiene")
 
 
@@ -128,7 +130,11 @@ class _Found:
         records = {entry.name: entry for entry in entries if isinstance(entry, Record) and entry.state.stage >= 0}
         companies = [decode_company(state) for key, state in world.states.items() if key.startswith(b"o:")]
         self.contacts = {
-            name: {**contact_row(plan, name, record.state, at), "hygiene": broken_rules(plan, record.state)}
+            name: {
+                **contact_row(plan, name, record.state, at),
+                "hygiene": broken_rules(plan, record.state),
+                "icp_fit": bool(fit_of(plan, record.state, at)),
+            }
             for name, record in records.items()
         }
         self.companies = {company.name: company_row(plan, company) for company in companies}
@@ -152,6 +158,7 @@ class _Found:
             **{what: row.get(what) for what in ROW},
             "known": bool(row),
             "visited": [body["data"]["to"] for body in said if body["type"] == STAGE_CHANGED],
+            "signals": [body["data"]["signal"] for body in said if _occurred(body)],
             "sla_breaches": [body["data"]["stage"] for body in said if body["type"] == BREACHED],
         }
         for what in ExpectedContact.model_fields:
@@ -166,6 +173,10 @@ class _Found:
                 yield from _differ(f"{prefix}{what}", sorted(expected), sorted(actual[what] or []))
             else:
                 yield from _differ(f"{prefix}{what}", expected, actual[what])
+
+
+def _occurred(body: Mapping[str, Any]) -> bool:
+    return bool(body["type"] == SIGNAL and body["data"].get("action") == "occurred")
 
 
 def _differ(what: str, expected: Any, actual: Any) -> Iterator[Difference]:
