@@ -53,7 +53,6 @@ class Stand:
         every = range(PARTITIONS)
         metrics = self.metrics
         metrics.member, metrics.partitions = True, PARTITIONS
-        metrics.partitions_assigned = PARTITIONS
         metrics.held = metrics.live = frozenset(every)
         metrics.caught_up = set(every)
         metrics.lag_records = dict.fromkeys(every, 0)

@@ -162,6 +162,32 @@ def test_an_answer_names_few_of_many_partitions() -> None:
     assert why[-1] == f"and {1_000 - 3 - NAMED_MAX} more partitions"
 
 
+def test_what_is_told_of_partitions_is_what_is_held_through_every_rebalance() -> None:
+    """Others are told to look elsewhere by it: two workers come, sleep too long, lose everything and come back."""
+    bench = Bench(partitions=4)
+    settled(bench)
+    first, second = bench.worker, bench.start(instance_id="two")
+
+    def agree() -> None:
+        for worker in (first, second):
+            session = worker._session
+            held = {} if session is None else session.held
+            metrics = worker.metrics
+            assert metrics.held == held.keys()
+            assert metrics.live == worker.live()
+            assert metrics.caught_up | metrics.lag_records.keys() | metrics.advanced.keys() <= held.keys()
+
+    for asleep in (first, second, None, first):
+        for turn in range(200):
+            for worker in (first, second):
+                if worker is not asleep or turn >= 150:
+                    worker.step()
+                    agree()
+            bench.cluster.clock.advance(200)
+        assert first.live() | second.live() == set(range(4))
+    assert first.metrics.rebalances > 1
+
+
 def test_who_leaves_the_group_holds_nothing_any_more() -> None:
     bench = Bench(partitions=2)
     settled(bench)

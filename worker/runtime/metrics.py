@@ -71,8 +71,11 @@ class Metrics:
     attempts: int = 0  # errors of the log in a row, 0 where it answers
     held: frozenset[int] = frozenset()  # partitions assigned
     live: frozenset[int] = frozenset()  # those of them that are restored, and folded
-    partitions_assigned: int = 0
     partitions: int = 0  # of the input topic, 0 where that is not known yet
+
+    @property
+    def partitions_assigned(self) -> int:
+        return len(self.held)
 
     @property
     def partitions_live(self) -> int:
@@ -90,7 +93,6 @@ class Metrics:
         for number in self.held:
             self.forget(number)
         self.held = self.live = frozenset()
-        self.partitions_assigned = 0
 
     def committed(self, seconds: float) -> None:
         """Count a transaction that took so long."""

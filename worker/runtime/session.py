@@ -228,8 +228,6 @@ class Session:
         if new:
             self._log.info("partitions-assigned", partitions=new, generation=group.generation)
             self._suspend([self._hold(number) for number in new])
-        self._metrics.partitions_assigned = len(self.held)
-        if new or gone:
             self._metrics.held = frozenset(self.held)
 
     def _hold(self, number: int) -> Held:
@@ -255,6 +253,7 @@ class Session:
             del self.held[held.number]
             self._waiting.remove(held)
             self._metrics.forget(held.number)
+        self._metrics.held = frozenset(self.held)
 
     def _suspend(self, helds: Iterable[Held]) -> None:
         """These are not folded before they are restored; their polled records are forgotten and read again."""
