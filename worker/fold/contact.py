@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 CORRECTED = "lifecycle.corrected.v1"
 TAIL_KEPT = 3 / 4  # of a limit that was passed so much stays: the tail is decoded once for many events
+LOOKED_THROUGH = 16  # events of one batch, before all that is known is put in a set: the tail is decoded for it
 
 
 class Contact:
@@ -125,11 +126,12 @@ class Contact:
             return True
         if self.marks is not None:
             return (event.id, event.source) in self.marks
-        for other in self.fresh:
-            if other.id == event.id and other.source == event.source:
-                return True
-        if not self.late and (not record.count or mark(event.id, event.source) not in record.tail):
-            return False
+        if len(self.fresh) < LOOKED_THROUGH:
+            for other in self.fresh:
+                if other.id == event.id and other.source == event.source:
+                    return True
+            if not self.late and (not record.count or mark(event.id, event.source) not in record.tail):
+                return False
         # The same bytes may stand in a text of some event's data: the decoded tail decides.
         self.marks = {(other.id, other.source) for other in (*self.opened(), *self.fresh)}
         return (event.id, event.source) in self.marks
