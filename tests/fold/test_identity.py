@@ -156,6 +156,16 @@ def test_erasure_forgets_what_was_and_drops_it_when_it_comes_again() -> None:
     assert not world.refused
 
 
+def test_an_erasure_that_comes_twice_in_one_batch_is_remembered() -> None:
+    first, erased = event(0, "form.submitted", "1", "a"), event(DAY, "contact.erased", "x", "a")
+    world = World(plan_of("10ex")).send([first]).send([erased, erased])
+    published = list(world.published)
+    world.send([first])
+    assert world.published == published
+    world.send([event(2 * DAY, PAGE, "2", "a")])
+    assert world.published[-1]["data"]["current"]["revision"] == len(world.published)
+
+
 def test_after_an_erasure_a_contact_begins_anew() -> None:
     world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "a"), event(2 * DAY, PAGE, "2", "a")])
     world.send([event(DAY, "contact.erased", "x", "a")]).send([event(3 * DAY, "webinar.attended", "3", "a")])

@@ -84,25 +84,26 @@ class LifecycleSimulation(Simulation):
         for record in self.cluster.records(CONTACTS):
             latest[(record.key or b"").decode()] = None if record.value is None else msgspec.json.decode(record.value)
         reading.check_present(found, latest)
-        reference = self._offline(without=self._check_dead())
+        reference = self._sorted_pass(self._check_dead())
         reading.check_histories(found, reading.by_contact(reference.published))
         reading.check_stands(latest, reference.currents)
         assert reading.companies(published) == reading.companies(reference.published)
         assert not self.traffic.ended.keys() & reference.currents.keys(), "ids that are merged have ended"
         self._check_states()
 
-    def _offline(self, without: set[str]) -> World:  # type: ignore[override]
-        """The events in the order of their time, each by itself, then every timer that is due."""
-        events: list[Event] = []
-        for record in self.cluster.records(INPUT):
-            event = decode(record.key, record.value, record.headers)
-            if isinstance(event, Event) and event.id not in without:
-                events.append(event)
+    def _sorted_pass(self, refused: set[str]) -> World:
+        """The events in the order of their time, each by itself, then every timer that is due.
+
+        Which one of two crossing claims stands depends on what comes first: those that stood come first here.
+        """
+        decoded = (decode(record.key, record.value, record.headers) for record in self.cluster.records(INPUT))
+        events = [event for event in decoded if isinstance(event, Event)]
+        stood = {claim for pair in self.traffic.crossings for claim in pair} - refused
         now = self.cluster.clock.wall_ms()
         world = World(self.plan)
-        for event in sorted(events, key=lambda each: each.time):
+        for event in sorted(events, key=lambda each: (each.id not in stood, each.time)):
             world.send([event], now)
-        assert not world.refused, world.refused
+        assert reading.refused_events(refusal.message for refusal in world.refused) == refused
         return world.advance(now - SLACK_MS)
 
     def _check_dead(self) -> set[str]:

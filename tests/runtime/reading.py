@@ -87,11 +87,16 @@ def check_refused(messages: Iterable[str], crossings: Iterable[tuple[str, str]])
 
     `messages` are those of the dead letters. A refused claim that comes again is refused again.
     """
-    refused = {found[1] for message in messages if (found := REFUSED_EVENT.search(message))}
+    refused = refused_events(messages)
     for pair in crossings:
         assert len(refused.intersection(pair)) == 1, f"of {pair} not one was refused: {refused}"
     assert refused <= {claim for pair in crossings for claim in pair}, f"refused: {refused}, crossing: {crossings}"
     return refused
+
+
+def refused_events(messages: Iterable[str]) -> set[str]:
+    """The ids of events that these refusals are about."""
+    return {found for message in messages for found in REFUSED_EVENT.findall(message)}
 
 
 def difference(contact: str, found: list[Body], wanted: list[Body]) -> str:

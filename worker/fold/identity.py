@@ -422,6 +422,8 @@ class Person:
 
     def _erase(self, kept: Kept) -> None:
         """All up to the event's time is forgotten; what came after it begins anew."""
+        if isinstance(self.holder, Erased) and self.holder.time >= kept.time:
+            return  # said before: what is kept of the erasure is to stay
         contact = self.contact()
         record = contact.record
         sequence = record.sequence if record is not None else contact.sequence
