@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.mapping.records import RECORD, dropped, event, mapping, refused
+from tests.mapping.records import BASE, RECORD, dropped, event, mapping, refused
 from worker.fold.outcome import Event
 from worker.mapping.mapping import MAX_ITEMS
 from worker.mapping.outcome import Refused
@@ -351,3 +351,35 @@ def test_forms_are_read_with_their_brackets() -> None:
 
 def test_a_byte_order_mark_is_passed_over() -> None:
     assert event(mapping("type: cta.clicked").apply(b"\xef\xbb\xbf" + msgspec.json.encode(RECORD))).id == "e1"
+
+
+@pytest.mark.parametrize(
+    ("key", "subject"),
+    [(b'{"id": 7}', "7"), (b'{"payload": {"id": 8}}', "8"), (b"plain", "plain"), (b"{no json", "{no json")],
+)
+def test_the_records_key_says_who_it_is_where_a_mapping_asks_for_it(key: bytes, subject: str) -> None:
+    """Change data capture puts the row's key there; what is no JSON object is a text."""
+    base = BASE.replace("ids: {user: user}", "ids: {user: [record_key.id, record_key.payload.id, record_key]}")
+    own = mapping("type: contact.updated", base=base)
+    assert event(own.apply({"id": "e", "at": "2026-01-05T09:00:00Z"}, (), key)).subject == subject
+
+
+def test_a_record_without_a_key_has_none_to_read() -> None:
+    base = BASE.replace("ids: {user: user}", "ids: {user: record_key.id}")
+    own = mapping("type: contact.updated", base=base)
+    bad = refused(own.apply(b'{"id": "e", "at": "2026-01-05T09:00:00Z"}'))
+    assert bad.refusal.reason == "no-subject"
+
+
+def test_of_several_items_only_those_that_are_named_are_looked_at() -> None:
+    own = mapping("type: contact.updated", extra="each: items\n")
+    items = [{**RECORD, "id": f"e{number}"} for number in range(4)]
+    found = own.apply({"items": items}, only={"$.items[1]", "$.items[3]"})
+    assert [getattr(each, "id", None) for each in found] == ["e1", "e3"]
+
+
+def test_a_refusal_names_the_item_that_it_is_of() -> None:
+    own = mapping("type: contact.updated", extra="each: items\n")
+    bad = refused(own.apply({"items": [{**RECORD, "at": "never"}]}))
+    assert (bad.item, bad.path) == ("$.items[0]", "$.items[0].at")
+    assert refused(own.apply(b"[")).item == "$"
