@@ -141,3 +141,57 @@ def test_whatever_claims_cross_all_that_was_known_is_one_contact_s(name: str, da
         (survivor,) = people & set(world.currents)
         agree(world, survivor, name, [one for one in everything if one.subject in people], order)
         assert not any(world.history(person) for person in people - {survivor})
+
+
+@st.composite
+def identifications(draw: st.DrawFn) -> list[Event]:
+    """Who the visitor `x` is, by one person or two, once or several times; no two at the same time."""
+    times = draw(st.lists(st.integers(0, 24), min_size=1, max_size=4, unique=True))
+    return [identify(at * 6 * HOUR, draw(st.sampled_from(["a", "b"])), "x", f"i{n}") for n, at in enumerate(times)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_an_anonymous_id_s_events_are_whose_they_were_whatever_arrives_first(name: str, data: st.DataObject) -> None:
+    claimed = data.draw(identifications())
+    visits = data.draw(traffic(contacts=("a", "b", "x")))
+    everything = sorted([*visits, *claimed], key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = lived(name, order, data)
+    assert not world.refused
+    by_time = sorted(claimed, key=lambda one: one.time)
+    mine: dict[str, list[Event]] = {"a": [], "b": []}
+    for one in everything:
+        if one.subject == "x":
+            before = [other for other in by_time if other.time <= one.time] or by_time[:1]
+            mine[before[-1].subject].append(one)
+        else:
+            mine[one.subject].append(one)
+    for person, events in mine.items():
+        agree(world, person, name, events, order)
+    assert not world.history("x")
+    assert set(world.currents) == {person for person, events in mine.items() if events}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_a_split_gives_everybody_their_own_back(name: str, data: st.DataObject) -> None:
+    pairs = data.draw(forests())
+    merges = [merge(data.draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
+    everything = sorted([*data.draw(traffic(contacts=PEOPLE)), *merges], key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = lived(name, order, data, clocks=False)
+    # Who is one with the root without another id in between is split off, with all that it had been by then.
+    parted = [pair for pair in pairs if root(pairs, pair[1]) == pair[0] and data.draw(st.booleans())]
+    split = [event(6 * DAY + n, "contact.split", f"s{n}", a, **{"from": b}) for n, (a, b) in enumerate(parted)]
+    late = data.draw(traffic(contacts=PEOPLE, most=4))
+    later = [*split, *(one._replace(id=f"later-{one.id}") for one in late)]
+    for batch in batches(later, data.draw(CUTS)):
+        world.send(batch)
+    world.advance(CLOCK)
+    assert not world.refused
+    left = [pair for pair in pairs if pair not in parted]
+    for person in PEOPLE:
+        mine = [one for one in [*everything, *later] if root(left, one.subject) == person]
+        agree(world, person, name, mine, [*order, *later])
+    assert set(world.currents) == {root(left, one.subject) for one in [*everything, *later]}

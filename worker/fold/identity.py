@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from worker.fold import step, tell
-from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
-from worker.fold.contact import CORRECTED, Contact, mend, seal
-from worker.fold.join import join_told
+from worker.fold import tell
+from worker.fold.accept import AHEAD_MS, accept_fields, refuse
+from worker.fold.contact import Contact
 from worker.fold.messages import (
     PASSED_MAX,
     Answer,
@@ -26,7 +25,8 @@ from worker.fold.messages import (
     Withdrawn,
 )
 from worker.fold.outcome import Event, Outcome, Refusal
-from worker.fold.state import Erased, Forward, Identity, Kept, Record, State, decode_tail, encoder
+from worker.fold.state import Erased, Forward, Identity, Kept, Record, decode_tail, encoder
+from worker.fold.union import is_whole, take_in
 
 if TYPE_CHECKING:
     from worker.fold.engine import Engine
@@ -67,11 +67,6 @@ class Person:
         return contact
 
     # Events.
-
-    def useful(self, event: Event, given: Useful) -> Refusal | None:
-        """`event`, for one that says nothing of identity and of which is known what the definition can use."""
-        self.name = event.subject
-        return self.event(event) if isinstance(self.holder, Forward) else self.contact().take_in(event, given)
 
     def event(self, event: Event) -> Refusal | None:
         """An engagement event addressed to this id."""
@@ -122,7 +117,7 @@ class Person:
         """Send an event on to who this id is; an anonymous id keeps it as well."""
         forward = self.holder
         assert isinstance(forward, Forward)
-        if len(passed) >= PASSED_MAX or forward.name in passed:
+        if len(passed) >= PASSED_MAX:
             return Refusal("merge-circle", f"event {kept.id!r} passed {' → '.join(passed)} and would go round")
         owner = owner_at(forward.claims, kept.time)
         kept.origin = kept.origin or forward.name
@@ -154,28 +149,45 @@ class Person:
         identity = record.identity = record.identity or Identity()
         if len(identity.merged) + len(identity.pending) >= MERGED_MAX:
             return Refusal("too-many-merges", f"a contact may be {MERGED_MAX} ids; event {kept.id!r} would add one")
+        if kept.time <= max(contact.erased, identity.erased):
+            return None
+        if contact.knows(kept):
+            self.outcome.duplicates += 1
+            return None
         claimed = other in identity.merged or other in identity.pending
         kind, claim = kept.type.removeprefix("contact."), [kept.time, kept.source, kept.id]
         # Until the other id's record is there, the event says that a merge is wanted, not that it is done.
         wanted = Kept(
             kept.time, kept.type, kept.id, kept.source, {**kept.data, "wanted": True}, kept.traits, kept.origin
         )
-        if claimed:
-            wanted.data.pop("from", None)
-        before = self.outcome.duplicates
-        if (
-            other == self.name
-        ):  # the claim crossed one that stands: like any that is refused it was heard, and is nothing
+        if claimed and not self._is_first(contact, kept, other, wanted):
+            wanted.data["wanted"] = False
+        crossed = other == self.name  # a claim that stands: this one was heard, and like any that is refused is nothing
+        if crossed:
             wanted.data = {}
-        refusal = contact.add(wanted, lenient=True)
-        if other == self.name and self.outcome.duplicates == before:
+        contact.add(wanted, lenient=True)
+        if crossed:
             return _refused(kept.id, kept.source, other, kept.origin, "they are one already, the other way round")
-        if refusal is not None or self.outcome.duplicates > before or kept.time <= max(contact.erased, identity.erased):
-            return refusal
         if not claimed:
             identity.pending[other] = claim
+        if not claimed or kind == "identified":
             self._send(other, Claim(other, self.name, kept.time, kept.source, kept.id, kind))
         return None
+
+    @staticmethod
+    def _is_first(contact: Contact, kept: Kept, other: str, wanted: Kept) -> bool:
+        """Of several events of one merge the earliest tells of it: whether that is this one, in another's place."""
+        for event in (*contact.opened(), *contact.fresh):
+            if event.type in MERGES and event.data.get(MERGES[event.type]) == other and event.data.get("wanted", True):
+                if (event.time, event.source, event.id) <= (kept.time, kept.source, kept.id):
+                    return False
+                events = contact.reorder()
+                place = next(place for place, one in enumerate(events) if one is event)
+                events[place] = replace(event, data={**event.data, "wanted": False})
+                if "wanted" not in event.data:
+                    del wanted.data["wanted"]
+                return True
+        return False
 
     def claim(self, claim: Claim) -> Refusal | None:
         """Another contact says that it is this id too. Answered once."""
@@ -274,10 +286,13 @@ class Person:
             return None
         record = contact.open(at)
         identity = record.identity = record.identity or Identity()
-        claim = identity.pending.pop(answer.of, None) or [record.newest, answer.source, answer.id]
+        claim = identity.pending.pop(answer.of, None)
+        if claim is None and answer.of in identity.merged and not answer.events and not answer.base:
+            return None  # an identification that was made again
+        claim = claim or [record.newest, answer.source, answer.id]
         made = self._done(contact, answer)
         if answer.granted:
-            whole = contact.whole() and _is_whole(answer)
+            whole = contact.whole() and is_whole(answer)
             identity.merged[answer.of] = [*claim[:3], whole]
             for other, passed in answer.merged.items():
                 identity.merged[other] = [*passed[:3], whole and bool(passed[3])]
@@ -285,7 +300,7 @@ class Person:
                 if other != self.name and other not in identity.merged:
                     identity.pending[other] = wanted
             identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
-            self._take_in(contact, record, answer, identity, made)
+            take_in(contact, answer, made)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
         return self._claims_that_waited(identity)
@@ -304,64 +319,33 @@ class Person:
         events = contact.reorder()
         made = Kept(self.now, "contact.merged", answer.id, answer.source, {})
         for place, event in enumerate(events):
-            if event.id == answer.id and event.source == answer.source and event.data.get("wanted"):
+            if event.data.get("wanted") and event.data.get(MERGES.get(event.type, "")) == answer.of:
                 data = {name: value for name, value in event.data.items() if name != "wanted"}
                 # A new event in the old one's place: what was published is told from the one as it was.
                 events[place] = made = replace(event, data=data if answer.granted else {})
         contact.outcome.changed = True
         return made
 
-    def _take_in(self, contact: Contact, record: Record, answer: Answer, identity: Identity, made: Kept) -> None:
-        """The two histories become one: wholly where nothing of either is behind a horizon, else from the later on.
-
-        Behind it what both published stands, each under its own id, and their states are joined. What the other id
-        published from there on is withdrawn under that id: it is restated here. `made` is the merge event.
-        """
-        if not answer.base and not answer.events:
-            return
-        whole = contact.whole() and _is_whole(answer)
-        plan, since, events = self.engine.plan, self.engine.publish_from, contact.reorder()
-        was, stands = tell.Told(plan, answer.of, since), tell.Told(plan, answer.of, since)
-        stood = contact.state_of(answer.base)
-        step.run(plan, stood, answer.events, answer.fired, was)
-        if not whole:
-            horizon = record.horizon = max(record.horizon, answer.horizon)
-            ours, theirs = contact.state_of(record.base), contact.state_of(answer.base)
-            past = tell.Told(plan, self.name, since)
-            step.run(plan, ours, [event for event in events if event.time < horizon], horizon - 1, past)
-            step.run(plan, theirs, [event for event in answer.events if event.time < horizon], horizon - 1, stands)
-            record.base = encoder.encode(join_told(plan, ours, theirs, made, past))
-            contact.settled += past.outputs
-            events[:] = [event for event in events if event.time >= horizon]
-            answer.events = [event for event in answer.events if event.time >= horizon]
-        self._correct(answer, stood, was, stands, made)
-        known = {(event.id, event.source) for event in events}
-        floor = max(contact.erased, identity.erased)
-        for event in answer.events:
-            if (event.id, event.source) not in known and event.time > floor:
-                contact.insert(event)
-                record.newest = max(record.newest, event.time)
-
-    def _correct(self, answer: Answer, stood: State, was: tell.Told, stands: tell.Told, made: Kept) -> None:
-        """Publish, under the id that is this contact now, that `stands` is what stands of it, in place of `was`."""
-        plan = self.engine.plan
-        [*mended] = mend(plan, answer.of, was.outputs, stands.outputs, made.time)
-        if not mended:
-            return
-        if mended[0].body["type"] != CORRECTED:
-            data = {"contact": answer.of, "withdrawn": [], "restated": [output.body for output in mended]}
-            mended = [tell.output(plan, CORRECTED, answer.of, made.time, data)]
-        seal(mended[0], tell.current(plan, stood, answer.revision + 1), tell.iso(self.now))
-        self.outcome.outputs.append(mended[0]._replace(elsewhere=True))
-
     def forwarded(self, body: Forwarded) -> Refusal | None:
         """An event of an id that this contact is."""
         self.name = body.to
         if isinstance(self.holder, Forward):
             return self._pass_on(body.event, body.passed)
+        origin = body.event.origin
+        if origin == self.name:
+            body.event.origin = ""
+        elif not self._is_also(origin) and len(body.passed) < PASSED_MAX:
+            # It was split off, or this contact was erased, while the event was on its way.
+            self._send(origin, Forwarded(origin, body.event, [*body.passed, self.name]))
+            return None
         if body.event.type in IDENTITY_TYPES:
             return self._arrived(body.event)
         return self.contact().add(body.event)
+
+    def _is_also(self, other: str) -> bool:
+        record = self.holder.record if isinstance(self.holder, Contact) else None
+        identity = record.identity if record is not None else None
+        return identity is not None and (other in identity.merged or other in identity.pending)
 
     def withdrawn(self, body: Withdrawn) -> None:
         """Events that turned out to be somebody else's leave this history."""
@@ -399,8 +383,10 @@ class Person:
         if refusal is not None:
             return refusal
         del identity.merged[other]
-        events = self._remove(contact, lambda event: event.origin == other)
-        self._send(other, Restored(self.name, other, events))
+        ids = _ids_of(other, contact.opened())
+        events = self._remove(contact, lambda event: event.origin in ids)
+        merged = {one: identity.merged.pop(one) for one in ids if one in identity.merged}
+        self._send(other, Restored(self.name, other, events, merged))
         return None
 
     def restored(self, body: Restored) -> None:
@@ -413,9 +399,12 @@ class Person:
                 return
         contact = self.contact()
         for event in body.events:
-            event.origin = ""
+            event.origin = "" if event.origin == body.to else event.origin
             contact.open(event.time)
             contact.add(event, lenient=True)
+        if contact.record is not None and body.merged:
+            identity = contact.record.identity = contact.record.identity or Identity()
+            identity.merged = {**body.merged, **identity.merged}
         self.outcome.changed = True
 
     # Erasure.
@@ -473,13 +462,21 @@ class Person:
         return outcome
 
 
+def _ids_of(contact: str, events: list[Kept]) -> set[str]:
+    """The ids that were this contact before it was merged: by the merge events that were addressed to it."""
+    ids, before = {contact}, 0
+    while len(ids) > before:
+        before = len(ids)
+        ids |= {
+            event.data[MERGES[event.type]]
+            for event in events
+            if event.origin in ids and MERGES.get(event.type) in event.data
+        }
+    return ids
+
+
 def _refused(event: str, source: str, of: str, to: str, why: str) -> Refusal:
     return Refusal("merge-refused", f"event {event!r} of {source!r} merges {of!r} into {to!r}, but {why}")
-
-
-def _is_whole(answer: Answer) -> bool:
-    """Whether nothing of what the other id gives lies behind its horizon."""
-    return not answer.base and (not answer.events or answer.events[0].time >= answer.horizon)
 
 
 def owner_at(claims: list[list[Any]], time: int) -> str:

@@ -66,11 +66,12 @@ class Withdrawn(msgspec.Struct, array_like=True, tag="withdrawn"):
 
 
 class Restored(msgspec.Struct, array_like=True, tag="restored"):
-    """A split: the events that were `to`'s own go back to it."""
+    """A split: the events that were `to`'s own go back to it, with those of the ids that it had been: `merged`."""
 
     of: str
     to: str
     events: list[Kept]
+    merged: dict[str, list[Any]] = {}
 
 
 class Gone(msgspec.Struct, array_like=True, tag="gone"):
