@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from worker.runtime.changelog import Definition, definition_headers, definition_
 from worker.runtime.clock import Deadline, SystemClock
 from worker.runtime.dead_letters import OWN, dead_letter, size
 from worker.runtime.inbox import Inbox
-from worker.runtime.logs import Shadow, open_logger
+from worker.runtime.logs import Clients, Shadow, hear_clients, open_logger
 from worker.runtime.metrics import NAMES_MAX, Metrics
 from worker.runtime.partition import PROBES_MAX, Held, PartitionClock
 from worker.runtime.transaction import STEPS, Work, commit
@@ -350,6 +351,26 @@ def test_logs_are_lines_to_read_where_that_is_wanted() -> None:
     assert out.getvalue().count("\n") == 1
     assert "waiting" in out.getvalue()
     assert "{" not in out.getvalue()
+
+
+def test_what_the_clients_log_is_lines_of_the_log_and_each_is_told_once_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in Clients.NAMES:
+        monkeypatch.setattr(logging.getLogger(name), "handlers", [])
+    out = io.StringIO()
+    hear_clients(open_logger(settings(log_format="json"), out))
+    theirs = logging.getLogger("kafka.net.manager")
+    for _ in range(3):
+        theirs.error("Connection to %s failed", "broker-1")
+    theirs.info("not of interest")
+    theirs.warning("Connection to %s failed", "broker-2")
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    said = [(line["event"], line["logger"], line["says"], line["level"]) for line in lines]
+    assert said == [
+        ("client", "kafka.net.manager", "Connection to broker-1 failed", "error"),
+        ("client", "kafka.net.manager", "Connection to broker-2 failed", "warning"),
+    ]
 
 
 def test_a_contact_s_shadow_is_the_same_under_one_key_and_another_under_another() -> None:
