@@ -12,6 +12,7 @@ from worker.commands import group
 from worker.definition.parameters import fingerprint
 from worker.definition.reader import read
 from worker.document import SigningError, sign, signed
+from worker.lint import lint
 
 BLOCK = """
 # before
@@ -92,3 +93,19 @@ def test_a_worker_that_requires_signatures_does_not_run_without(own: Path, tmp_p
     result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
     assert result.exit_code == 1 and "not signed by Head of Marketing, Head of Sales" in result.output
     assert not (tmp_path / "log.db").exists()
+
+
+@pytest.mark.parametrize("name", [None, "Ada"])
+@pytest.mark.parametrize("given", [None, "own", "0" * 32])
+def test_lint_and_the_page_agree_on_who_has_signed(own: Path, name: str | None, given: str | None) -> None:
+    """A name without a fingerprint is no signature, nor is a fingerprint without a name."""
+    digest = fingerprint(read(own)) if given == "own" else given
+    entry = (
+        "role: Head of Sales" + (f", name: {name}" if name else "") + (f", fingerprint: '{digest}'" if digest else "")
+    )
+    text = own.read_text().partition("\nsign_off:")[0] + f"\nsign_off:\n  - {{{entry}}}\n"
+    standing = signed(read(text))
+    codes = {finding.code for finding in lint(text)} & {"unsigned", "changed-since-signed"}
+    assert standing.whole == (not codes)
+    assert bool(standing.missing) == ("unsigned" in codes) == (name is None or given is None)
+    assert bool(standing.changed) == ("changed-since-signed" in codes)

@@ -120,7 +120,7 @@ def _check_signed(settings: Settings, logger: FilteringBoundLogger) -> None:
     """Warns of a definition that not everyone has signed as it is; where that is required, refuses it."""
     from worker.commands._errors import Told
     from worker.commands._options import read_lifecycle
-    from worker.document.signing import signed
+    from worker.definition.signatures import signed
 
     standing = signed(read_lifecycle(settings.lifecycle))
     if standing.whole:

@@ -44,7 +44,7 @@ Names = Annotated[list[Identifier], BeforeValidator(_many)]
 
 
 class Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Assumable(Part):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from worker.definition.model import Assumable, Lifecycle, Sla, Transition
 from worker.definition.model import Stage as Defined
+from worker.definition.signatures import Standing, signed
 from worker.diagram import mermaid, svg
 from worker.diagram.colours import colours, owner_name
 from worker.document.blocks import (
@@ -25,7 +26,6 @@ from worker.document.blocks import (
     joined,
     plain,
 )
-from worker.document.signing import Standing, signed
 from worker.document.words import figure, figure_words, origins_in_words, spoken
 
 __all__ = ["Document", "document"]

@@ -1,4 +1,4 @@
-"""Who has signed a definition, and whether it is still the one that they signed.
+"""A definition is signed: who, when and what, written into its file.
 
 A sign-off is a name, a day and the fingerprint of what was signed, under `sign_off` in the file itself. Nothing else of
 the file is touched by signing: comments, layout and quotes stay as they are.
@@ -9,58 +9,18 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from worker.definition.document import Document, Node, read_document
-from worker.definition.model import Lifecycle, SignOff
+from worker.definition.model import Lifecycle
 from worker.definition.nearest import nearest, suggestion
 from worker.definition.parameters import fingerprint
 from worker.definition.reader import read
+from worker.definition.signatures import Standing, signed
 
 
 class SigningError(Exception):
     """The definition can't be signed like that: what, where and what to do, in one line."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How a definition stands with those who must agree to it. `changed` signed another state of it than this."""
-
-    fingerprint: str
-    signed: tuple[SignOff, ...]
-    changed: tuple[SignOff, ...]
-    missing: tuple[str, ...]  # roles
-
-    @property
-    def whole(self) -> bool:
-        """Whether everyone who must agree has signed exactly this definition."""
-        return bool(self.signed) and not self.changed and not self.missing
-
-    @property
-    def says(self) -> str:
-        """The standing in a sentence."""
-        if self.whole:
-            return "signed by " + ", ".join(f"{one.name} ({one.role})" for one in self.signed)
-        parts = []
-        if self.changed:
-            names = ", ".join(f"{one.name} ({one.role}, {one.date})" for one in self.changed)
-            parts.append(f"changed since it was signed by {names}")
-        if self.missing:
-            parts.append("not signed by " + ", ".join(self.missing))
-        return "; ".join(parts) or "nobody is named who must sign it: list roles under `sign_off`"
-
-
-def signed(lifecycle: Lifecycle) -> Standing:
-    """Who signed the lifecycle as it is, its parameters' values included, and who has not."""
-    own = fingerprint(lifecycle)
-    named = [one for one in lifecycle.sign_off if one.name is not None]
-    return Standing(
-        own,
-        tuple(one for one in named if one.fingerprint == own),
-        tuple(one for one in named if one.fingerprint != own),
-        tuple(one.role for one in lifecycle.sign_off if one.name is None),
-    )
 
 
 def sign(path: Path, name: str, role: str, date: str) -> Standing:

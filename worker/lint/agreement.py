@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from worker.definition.model import Lifecycle, Stage
-from worker.definition.parameters import fingerprint
+from worker.definition.signatures import signed
 from worker.lint.findings import Remark
 from worker.lint.machine import Look
 
@@ -106,22 +106,21 @@ def _signatures(lifecycle: Lifecycle) -> Iterator[Remark]:
             f"{sum(counts.values())} things are assumed and not decided ({told}); decide them with leadership and take"
             " the marks off",
         )  # fmt: skip
-    now = fingerprint(lifecycle)
-    missing = [entry.role for entry in lifecycle.sign_off if entry.name is None or entry.fingerprint is None]
-    if missing or not lifecycle.sign_off:
-        who = f"not signed by: {', '.join(missing)}" if missing else "asks for nobody's signature"
+    standing = signed(lifecycle)
+    if standing.missing or not lifecycle.sign_off:
+        who = f"not signed by: {', '.join(standing.missing)}" if standing.missing else "asks for nobody's signature"
         path = ("sign_off",) if lifecycle.sign_off else ("lifecycle",)
         yield Remark(
             path, "unsigned", f"{who}; `lifecycle document` prints what is to be signed, and `--sign` records it",
             on_key=True,
         )  # fmt: skip
     for place, entry in enumerate(lifecycle.sign_off):
-        if entry.fingerprint is not None and entry.fingerprint != now:
+        if entry in standing.changed and entry.fingerprint is not None:
             when = f" on {entry.date}" if entry.date else ""
             yield Remark(
                 ("sign_off", place), "changed-since-signed",
-                f"{entry.name or entry.role} signed another version{when} ({entry.fingerprint[:8]}…; this is"
-                f" {now[:8]}…); have it signed again, or take the change back",
+                f"{entry.name} signed another version{when} ({entry.fingerprint[:8]}…; this is"
+                f" {standing.fingerprint[:8]}…); have it signed again, or take the change back",
             )  # fmt: skip
 
 
