@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, sync_playwright
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
@@ -27,12 +28,16 @@ def executable() -> str:
 
 
 @contextmanager
-def opened(path: Path, theme: Literal["light", "dark"] = "light", width: int = 1200) -> Iterator[Page]:
+def opened(
+    path: Path, theme: Literal["light", "dark"] = "light", width: int = 1200, *, script: bool = True
+) -> Iterator[Page]:
     """The page as a reader has it. Fails in the end where it logged an error or asked for anything but itself."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
         try:
-            page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+            page = browser.new_page(
+                viewport={"width": width, "height": 900}, color_scheme=theme, java_script_enabled=script
+            )
             page.set_default_timeout(TIMEOUT_MS)
             faults: list[str] = []
             page.on("pageerror", lambda error: faults.append(str(error)))
@@ -77,3 +82,9 @@ _CONTRAST = """selector => {
   }
   return least;
 }"""
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds in the page as it is shown now: the rule, what it means, and the first element at fault."""
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:120]}" for one in found]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.chromium import contrasts, fits, opened
+from tests.chromium import contrasts, fits, opened, violations
 from tests.fold.world import ROOT
 from worker.commands import group
 from worker.compare import Comparison, Variant, compare
@@ -186,6 +186,7 @@ def test_the_page_shows_both_histories_of_a_contact(events: Path, tmp_path: Path
         contact.locator("summary").click()
         assert contact.locator(".sides > div").count() == 2
         assert contact.locator("li.first").count() >= 1
+        assert violations(page) == []
         assert fits(page) and contrasts(page, "p, li strong, th, td, summary, .soft") >= 4.5
 
 
@@ -198,4 +199,5 @@ def test_a_sweeps_page_draws_a_line_for_each_stage(events: Path, tmp_path: Path)
         assert page.locator("svg.chart").first.locator("polyline").count() == 4
         assert page.locator("svg.chart .name").all_text_contents()[:4] == ["Lead", "MQL", "SQL", "Customer"]
         assert "(in force)" in page.locator("table").inner_text()
+        assert violations(page) == []
         assert fits(page)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chromium import contrasts, fits, opened
+from tests.chromium import contrasts, fits, opened, violations
 from worker.definition.model import Lifecycle
 from worker.definition.reader import read
 from worker.document import as_html, as_markdown, document
@@ -74,6 +74,7 @@ def test_the_page_is_legible_in_a_browser(tmp_path: Path, theme: str) -> None:
         assert page.get_by_role("img").count() == 1
         assert page.locator("h1").count() == 1
         assert fits(page)
+        assert violations(page) == []
         assert contrasts(page, "p, li, dt, dd, th, td, a, .assumed, .owner, .soft, code") >= 4.5
         page.set_viewport_size({"width": 400, "height": 800})
         assert fits(page)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import pytest
+from playwright.sync_api import Page
 
+from tests.chromium import contrasts, fits, opened, violations
 from tests.report.published import OWNERS, STAGES, changed, touch, write
 from worker.report import Tables, figures
 from worker.report.page import DRAWN, page
@@ -17,7 +16,7 @@ from worker.report.page import DRAWN, page
 pytest.importorskip("duckdb", reason="the extra `report` is not installed")
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("CHROMIUM", shutil.which("chromium") or "")
+Theme = Literal["light", "dark"]
 
 
 @pytest.fixture(scope="module")
@@ -43,45 +42,106 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM and os.environ.get("CI") != "true":
-        pytest.skip("no Chromium on this machine: set CHROMIUM to its path")
-    from playwright.sync_api import sync_playwright
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_figure_is_drawn_and_can_be_used_by_all(html: Path, theme: Theme) -> None:
+    with opened(html, theme) as page:  # which asks for nothing else
+        for figure in DRAWN:
+            assert page.locator(f"#{figure}-plot svg[role=img][aria-label]").count() == 1, figure
+        assert violations(page) == []
+        assert contrasts(page, "p, dt, dd, th, td, label, select, button, summary, .soft") >= 4.5
+        unfold(page)
+        assert violations(page) == []
+        page.set_viewport_size({"width": 400, "height": 800})
+        assert fits(page)
 
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM or None, args=["--no-sandbox"])
-        yield running
-        running.close()
+
+def test_filters_narrow_the_counts_and_reset_by_keyboard(html: Path) -> None:
+    with opened(html) as page:
+        assert page.locator("#count").inner_text() == "4 of 4 contacts"
+        page.locator("#source").focus()
+        page.keyboard.type("ads")
+        shown(page, "2 of 4 contacts")
+        page.select_option("#owner", "sales")
+        assert page.locator("#funnel-table tbody tr").count() == 1
+        page.locator("button[type=reset]").focus()
+        page.keyboard.press("Enter")
+        shown(page, "4 of 4 contacts")
+        assert page.locator("#funnel-table tbody tr").count() == 4
+
+
+def test_each_filter_chooses_and_what_nothing_is_left_of_says_so(html: Path) -> None:
+    with opened(html) as page:
+        page.select_option("#campaign", "ads-1")
+        shown(page, "2 of 4 contacts")
+        weeks = page.locator("#since option").all_text_contents()
+        page.select_option("#since", weeks[-1])
+        shown(page, "0 of 4 contacts")
+        assert "Nothing with these filters" in page.locator("#cohorts-plot").inner_text()
+        page.select_option("#campaign", "")
+        shown(page, "1 of 4 contacts")
+        page.select_option("#since", weeks[0])
+        page.select_option("#until", weeks[0])
+        shown(page, "1 of 4 contacts")
+
+
+def test_the_whole_page_is_reached_by_keyboard(html: Path) -> None:
+    with opened(html) as page:
+        page.keyboard.press("Tab")
+        assert focused(page) == "To the figures"
+        path = []
+        for _ in range(9):
+            page.keyboard.press("Tab")
+            path.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
+        assert path[:8] == ["theme", "source", "campaign", "owner", "since", "until", "BUTTON", "SUMMARY"]
+        page.locator("summary").first.focus()
+        page.keyboard.press("Enter")
+        page.locator("#funnel-table").wait_for(state="visible")
+        page.locator("#theme").focus()
+        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.keyboard.press("Enter")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_figure_is_drawn_and_nothing_is_asked_of_the_network(browser: Any, html: Path, theme: str) -> None:
-    tab = browser.new_page(color_scheme=theme)
-    faults: list[str] = []
-    asked: list[str] = []
-    tab.on("pageerror", lambda error: faults.append(str(error)))
-    tab.on("request", lambda request: asked.append(request.url))
-    tab.goto(html.as_uri())
-    for figure in DRAWN:
-        assert tab.locator(f"#{figure}-plot svg[role=img]").count() == 1, figure
-    assert faults == []
-    assert asked == [html.as_uri()]
-    tab.close()
+def test_it_prints_whole_without_filters_and_with_its_numbers(html: Path, theme: Theme) -> None:
+    with opened(html, theme, width=720) as page:  # A4 but for its margins
+        page.emulate_media(media="print")
+        assert not page.locator("#filters").is_visible()
+        for figure in DRAWN:
+            assert page.locator(f"#{figure}-table").is_visible(), figure
+        assert contrasts(page, "p, dt, dd, th, td") >= 4.5
+        cut = page.evaluate(
+            "() => [...document.querySelectorAll('table, svg')].filter(one =>"
+            " one.getBoundingClientRect().right > innerWidth).map(one => one.id || one.outerHTML.slice(0, 80))"
+        )
+        assert cut == []
+        printed = page.pdf(format="A4")
+        assert printed.count(b"/Type /Page\n") >= 3
 
 
-def test_filters_narrow_the_counts_and_reset_by_keyboard(browser: Any, html: Path) -> None:
-    tab = browser.new_page()
-    tab.goto(html.as_uri())
-    assert tab.locator("#count").inner_text() == "4 of 4 contacts"
-    tab.locator("#source").focus()
-    tab.keyboard.type("ads")
-    shown = tab.get_by_text("2 of 4 contacts", exact=True)  # the page's policy allows no evaluated strings
-    shown.wait_for(timeout=5_000)
-    tab.select_option("#owner", "sales")
-    assert tab.locator("#funnel-table tbody tr").count() == 1
-    tab.locator("button[type=reset]").focus()
-    tab.keyboard.press("Enter")
-    tab.get_by_text("4 of 4 contacts", exact=True).wait_for(timeout=5_000)
-    assert tab.locator("#funnel-table tbody tr").count() == 4
-    tab.close()
+def test_without_javascript_the_tables_hold_what_the_drawings_do(html: Path) -> None:
+    """The script fills them from the same counts: they agree, cell by cell."""
+
+    def cells(page: Page) -> dict[str, list[str]]:
+        return {figure: page.locator(f"#{figure}-table").locator("th, td").all_text_contents() for figure in DRAWN}
+
+    with opened(html) as page:
+        drawn = cells(page)
+    with opened(html, script=False) as page:
+        assert page.locator("#funnel-table").is_visible()
+        assert "need JavaScript" in page.locator("noscript").inner_text()
+        assert cells(page) == drawn
+    assert all(drawn.values())
+
+
+def unfold(page: Page) -> None:
+    for one in page.locator("summary").all():
+        one.click()
+
+
+def shown(page: Page, text: str) -> None:
+    page.locator("#count", has_text=text).wait_for(timeout=5_000)  # the page's policy allows no evaluated strings
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.textContent"))

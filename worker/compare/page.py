@@ -36,7 +36,7 @@ def _pair(found: Comparison, contacts: Sequence[Mapping[str, Any]], titles: tupl
     )
     most = max([1, *old.stages.values(), *new.stages.values()])
     yield _table(
-        "Where contacts stand", ("Stage", "Old", "New", "Difference", ""),
+        "Where contacts stand", ("Stage", "Old", "New", "Difference", "Drawn"),
         ((names[stage], f"{old.stages[stage]:,}", f"{new.stages[stage]:,}",
           _signed(new.stages[stage] - old.stages[stage]), _bars(old.stages[stage], new.stages[stage], most))
          for stage in found.stages),

@@ -60,6 +60,6 @@ def cube(tables: Tables) -> dict[str, Any]:
     """Rows by figure; a row's first column is its cell, stages are their places."""
     tables.rows(_CELLS)
     found: dict[str, Any] = {name: tables.rows(f"{query} ORDER BY ALL") for name, query in _QUERIES.items()}
-    found["stages"] = tables.rows("SELECT stage, owner FROM stages ORDER BY place")
+    found["stages"] = list(zip(tables.stages, tables.owners, tables.names, strict=True))
     found["bin"] = [BIN_FIRST_SECONDS, BIN_GROWTH]
     return found

@@ -21,7 +21,13 @@ POLL_MS: Final = 500
 
 def empty_tables(lifecycle: Lifecycle, folder: Path, progress: Progress | None = None) -> Tables:
     stages = lifecycle.stages
-    return Tables(list(stages), [stage.owner.value for stage in stages.values()], folder, progress)
+    return Tables(
+        list(stages),
+        [stage.owner.value for stage in stages.values()],
+        folder,
+        progress,
+        [stage.name for stage in stages.values()],
+    )
 
 
 def load_changes(tables: Tables, path: Path) -> None:

@@ -1,8 +1,8 @@
 "use strict";
 // Everything is drawn from the counts in #data; a filter chooses cells, whose counts are added up.
 const D = JSON.parse(document.getElementById("data").textContent);
-const S = D.stages.map(s => s[0]), OWNERS = D.stages.map(s => s[1]);
-const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f"].map(c => `var(${c})`);
+const S = D.stages.map(s => s[2]), OWNERS = D.stages.map(s => s[1]);
+const COLOURS = ["--a", "--b", "--c", "--d", "--e", "--f", "--g", "--h"].map(c => `var(${c})`);
 const colour = i => COLOURS[i % COLOURS.length];
 const $ = id => document.getElementById(id);
 const esc = s => String(s).replace(/[&<>"']/g, c => `&#${c.charCodeAt(0)};`);
@@ -71,10 +71,12 @@ function funnel(cells, mine) {
 function moves(cells, mine) {
   const all = sums("moves", cells).filter(m => mine.includes(m[0]) || mine.includes(m[1])).sort((a, b) => b[2] - a[2]);
   const total = S.map((_, i) => Math.max(all.filter(m => m[0] === i).reduce((t, m) => t + m[2], 0), all.filter(m => m[1] === i).reduce((t, m) => t + m[2], 0)));
-  const W = 640, H = 300, gap = (W - 60) / Math.max(1, S.length - 1), most = Math.max(1, ...total), k = 110 / most;
+  const W = 1100, H = 330, gap = (W - 60) / Math.max(1, S.length - 1), most = Math.max(1, ...total), k = 110 / most;
   const outs = S.map(() => 0), ins = S.map(() => 0);
+  // From the top of a stage: what goes over others, what goes to the next, what goes back.
+  const turn = ([a, b]) => b < a ? 100 + a - b : a + 1 - b;
   let body = "";
-  for (const [a, b, n] of [...all].sort((p, q) => Math.abs(p[1] - p[0]) - Math.abs(q[1] - q[0]))) {
+  for (const [a, b, n] of [...all].sort((p, q) => turn(p) - turn(q))) {
     const t = Math.max(1, n * k), xa = 24 + a * gap, xb = 24 + b * gap, up = b > a;
     const ya = 110 + outs[a] + t / 2, yb = 110 + ins[b] + t / 2;
     outs[a] += t; ins[b] += t;
@@ -108,8 +110,8 @@ function stays(cells, mine) {
       path += `H${x(b + 1)}V${y(s)}`;
       if (half === null && s <= .5) half = first * growth ** (b + 1);
     }
-    body += `<path d="${path}" fill="none" stroke="${colour(i)}" stroke-width="2.5"${order > 5 ? ' stroke-dasharray="5 3"' : ""}/>` +
-      `<rect x="${X + 8 + 148 * (order % 4)}" y="${H - 20 + 14 * Math.floor(order / 4) - 8}" width="10" height="10" fill="${colour(i)}"/>` + text(X + 22 + 148 * (order % 4), H - 11 + 14 * Math.floor(order / 4), name(S[i]), 'class="t"');
+    body += `<path d="${path}" fill="none" stroke="${colour(i)}" stroke-width="2.5"${order > 7 ? ' stroke-dasharray="5 3"' : ""}/>` +
+      `<rect x="${X + 8 + 148 * (order % 4)}" y="${H - 20 + 14 * Math.floor(order / 4)}" width="10" height="10" fill="${colour(i)}"/>` + text(X + 22 + 148 * (order % 4), H - 11 + 14 * Math.floor(order / 4), name(S[i]), 'class="t"');
     table.push([name(S[i]), num(n), num(open), half === null ? "more than half remain" : `up to ${long(half)}`]);
   });
   show("stays", svg(W, H + 12, body), ["Stage", "Visits", "Going on", "Half have left after"], table, "Share of visits that still go on, by time in stage");
@@ -139,14 +141,14 @@ function grid(id, first, keyOf, cells, mine, label) {
   const size = new Map();
   for (const c of cells.values()) size.set(keyOf(c), (size.get(keyOf(c)) || 0) + c[4]);
   const order = id === "cohorts" ? [...keys].sort((a, b) => a[0] < b[0] ? -1 : 1) : [...keys].sort((a, b) => size.get(b[0]) - size.get(a[0]));
-  const w = (640 - 170) / Math.max(1, mine.length);
-  let body = mine.map((i, j) => text(170 + w * (j + .5), 14, name(S[i]).slice(0, Math.max(4, w / 7)), 'class="t" text-anchor="middle"')).join("");
+  const W = 1100, w = (W - 170) / Math.max(1, mine.length);
+  let body = mine.map((i, j) => text(170 + w * (j + .5), 14, name(S[i]), 'class="t" text-anchor="middle"')).join("");
   order.slice(0, 20).forEach(([key, at], r) => {
     const n = size.get(key), y = 22 + 26 * r;
     body += text(0, y + 17, `${key.slice(0, 16)} (${num(n)})`);
     mine.forEach((i, j) => { body += `<rect x="${170 + w * j}" y="${y}" width="${w - 2}" height="24" fill="${colour(i)}" opacity="${.08 + .32 * at[i] / n}"/>` + text(170 + w * (j + .5), y + 17, pct(at[i], n), 'text-anchor="middle"'); });
   });
-  show(id, svg(640, 30 + 26 * Math.min(20, order.length), body), [first, "Contacts", ...mine.map(i => name(S[i]))], order.map(([key, at]) => [key, num(size.get(key)), ...mine.map(i => num(at[i]))]), label);
+  show(id, svg(W, 30 + 26 * Math.min(20, order.length), body), [first, "Contacts", ...mine.map(i => name(S[i]))], order.map(([key, at]) => [key, num(size.get(key)), ...mine.map(i => num(at[i]))]), label);
 }
 function sla(cells) {
   const owner = $("owner").value, rows = sums("sla", cells, 3).filter(r => !owner || r[0] === owner);
@@ -189,5 +191,6 @@ $("theme").addEventListener("click", () => {
   const dark = (document.documentElement.dataset.theme || (matchMedia("(prefers-color-scheme:dark)").matches ? "dark" : "light")) === "dark";
   document.documentElement.dataset.theme = dark ? "light" : "dark";
 });
+document.querySelectorAll("details").forEach(d => { d.open = false; });
 window.addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
 draw();

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from worker.report import plain
 from worker.report.cube import cube
 from worker.report.figures import Figures, Rows
 from worker.report.tables import Tables
@@ -20,11 +21,22 @@ ROWS_MAX: Final = 200
 DAY_SECONDS: Final = 86_400
 
 
+PAIRS: Final = (("mql", "sal"), ("mql", "sql"), ("sql", "opportunity"), ("pql", "customer"))
+"""Conversions that the page begins with, where the lifecycle has them."""
+
+STAGE_COLUMNS: Final = ("stage", "from_stage", "to_stage")
+WIDE: Final = 5  # columns from which on a table takes the page's whole width
+
+
 def page(tables: Tables, found: Figures) -> str:
     """The whole page. It loads nothing from anywhere: its policy forbids it to."""
     here = Path(__file__).parent
-    data = json.dumps(cube(tables), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    counts = cube(tables)
+    data = json.dumps(counts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     name = escape(found.lifecycle)
+    names = dict(zip(tables.stages, tables.names, strict=True))
+    held = plain.tables(counts)
+    rest = "".join(_table(what, _named(rows, names)) for what, rows in _rest(found))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
@@ -32,43 +44,97 @@ def page(tables: Tables, found: Figures) -> str:
 <title>{name}: figures</title><style>{(here / "page.css").read_text(encoding="utf-8")}</style></head><body>
 <a class="skip" href="#figures">To the figures</a>
 <header><h1>{name}: from first contact to customer</h1>
-<p class="soft">As of {escape(found.as_of)}, {found.contacts:,} contacts.
+<p class="soft">As of {escape(_instant(found.as_of))}, {found.contacts:,} contacts.
 <button id="theme" type="button">Light or dark</button></p></header>
-<main><form id="filters" aria-label="Filters">
+<main>{_headline(found, names)}<form id="filters" aria-label="Filters">
 <label>Source (first touch)<select id="source"></select></label>
 <label>Campaign (first touch)<select id="campaign"></select></label>
 <label>Owner of stages<select id="owner"></select></label>
 <label>Arrived from week<select id="since"></select></label><label>to week<select id="until"></select></label>
 <button type="reset">All</button><output id="count" aria-live="polite"></output></form>
-<noscript><p>The drawings need JavaScript; the tables below do not.</p></noscript>
-<div id="figures" class="grid">{"".join(map(_drawn, DRAWN))}</div>
-<h2 style="margin-top:1.5rem">Of all contacts, whatever the filters</h2>
-<div class="grid">{_velocity(found)}{"".join(_table(what, rows) for what, rows in _rest(found))}</div>
+<noscript><p>Drawings and filters need JavaScript; the tables, of all contacts, do not.</p></noscript>
+<div id="figures" class="grid">{"".join(_drawn(figure, held[figure]) for figure in DRAWN)}</div>
+<h2 class="rest">Of all contacts, whatever the filters</h2>
+<div class="grid">{_velocity(found, names)}{rest}</div>
 </main><script type="application/json" id="data">{data}</script>
 <script>{(here / "page.js").read_text(encoding="utf-8")}</script></body></html>
 """
 
 
-def _drawn(figure: str) -> str:
-    words = WORDS[figure]
-    return (
-        f'<section aria-labelledby="{figure}-title"><h2 id="{figure}-title">{escape(words.title)}</h2>'
-        f'<p class="soft">{escape(words.means)}</p><div id="{figure}-plot"></div>'
-        f'<p class="look">{escape(words.look)}</p><details><summary>{escape(words.title)}: the numbers</summary>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
-        f'<table id="{figure}-table"></table></div></details></section>'
+def _instant(text: str) -> str:
+    """For people: to the minute."""
+    return f"{text[:10]} {text[11:16]} UTC"
+
+
+def _named(rows: Rows | str, names: dict[str, str]) -> Rows | str:
+    if isinstance(rows, str):
+        return rows
+    return [{key: names.get(value, value) if key in STAGE_COLUMNS else value for key, value in row.items()}
+            for row in rows]  # fmt: skip
+
+
+def _headline(found: Figures, names: dict[str, str]) -> str:
+    """The few figures that are asked for first."""
+    told = found.velocity
+    told_of = {(row["from_stage"], row["to_stage"]): row for row in found.conversions}
+    tiles = [(f"{names[told['to']]}, ever", f"{told['arrived']:,}", f"of {found.contacts:,} contacts")]
+    for pair in PAIRS:
+        if pair in told_of and told_of[pair]["rate"] is not None:
+            row = told_of[pair]
+            of = f"{row['converted']:,} of {row['entered']:,}"
+            tiles.append((f"{names[pair[0]]} → {names[pair[1]]}", f"{row['rate']:.0%}", of))
+    if told["median_seconds_of_arrived"] is not None:
+        tiles.append(("First contact to end", _days(told["median_seconds_of_arrived"]), "median of those who arrived"))
+    kept, due = (sum(row[what] for row in found.sla) for what in ("kept", "breached"))
+    if kept + due:
+        tiles.append(("Promises kept", f"{kept / (kept + due):.0%}", f"{due:,} breached"))
+    for row in found.deals:
+        if row["standing"] == "open" and row["amount"] is not None:
+            tiles.append(("Open pipeline", f"{row['amount']:,.0f} {row['currency'] or ''}", f"{row['deals']:,} deals"))
+    shown = "".join(
+        f"<div><dt>{escape(what)}</dt><dd><b>{escape(value)}</b> {escape(of)}</dd></div>" for what, value, of in tiles
     )
+    return f'<dl class="headline">{shown}</dl>'
+
+
+def _made_of(figure: str) -> str:
+    return f'<p class="soft made">Made of: {escape(WORDS[figure].needs)}.</p>'
+
+
+def _drawn(figure: str, held: plain.Table) -> str:
+    """The drawing's place, and its numbers as a table, which is unfolded until the script has drawn."""
+    words = WORDS[figure]
+    wide = ' class="wide"' if figure in ("moves", "cohorts", "attribution") else ""
+    return (
+        f'<section{wide} aria-labelledby="{figure}-title"><h2 id="{figure}-title">{escape(words.title)}</h2>'
+        f'<p class="soft">{escape(words.means)}</p><div id="{figure}-plot"></div>'
+        f'<p class="look">{escape(words.look)}</p>'
+        f"<details open><summary>{escape(words.title)}: the numbers</summary>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
+        f'<table id="{figure}-table">{_cells(*held)}</table></div></details>{_made_of(figure)}</section>'
+    )
+
+
+def _cells(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
+    lines = "".join(
+        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    return f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
 
 
 def _rest(found: Figures) -> list[tuple[str, Rows | str]]:
     names = (
-        "conversions", "outcomes", "quality", "skips", "deals", "cost", "touches", "list_growth", "hygiene", "by_hand",
-        "customers",
+        "conversions", "conversions_by_week", "outcomes", "quality", "skips", "deals", "cost", "touches", "list_growth",
+        "hygiene", "by_hand", "customers", "statuses",
     )  # fmt: skip
-    return [(name, found.missing.get(name, "") if (rows := getattr(found, name)) is None else rows) for name in names]
+    held = [(name, found.missing.get(name, "") if (rows := getattr(found, name)) is None else rows) for name in names]
+    return [*held, *((f"{which}_touch", found.attribution[which]["entries"]) for which in ("first", "last")),
+            *((f"{which}_value", found.attribution[which]["pipeline"]) for which in ("first", "last"))]  # fmt: skip
 
 
-def _velocity(found: Figures) -> str:
+def _velocity(found: Figures, names: dict[str, str]) -> str:
     told = found.velocity
     fit = found.demand
     fitting = f"{fit['engaged']:,} of {fit['fit']:,}" if fit["fit"] else "none is known to fit"
@@ -76,11 +142,12 @@ def _velocity(found: Figures) -> str:
         "<section><h2>End to end, and who fits</h2>"
         '<p class="soft">From the first change to the first entry of the end; contacts under way count as not there'
         " yet. Contacts that fit, and those of them ever where demand begins.</p>"
-        f"<p>{_name(told['from'])} → {_name(told['to'])}: {told['arrived']:,} arrived,"
+        f"<p>{escape(names[told['from']])} → {escape(names[told['to']])}: {told['arrived']:,} arrived,"
         f" {told['under_way']:,} under way; half of all after {_days(told['median_seconds'])};"
         f" of those who arrived, half after {_days(told['median_seconds_of_arrived'])}.</p>"
-        f"<p>Fitting contacts that came to {_name(fit['stage'])}: {fitting}.</p>"
-        '<p class="look">Look whether the median of those who arrived grows: sales take longer.</p></section>'
+        f"<p>Fitting contacts that came to {escape(names[fit['stage']])}: {fitting}.</p>"
+        '<p class="look">Look whether the median of those who arrived grows: sales take longer.</p>'
+        '<p class="soft made">Made of: changes.</p></section>'
     )
 
 
@@ -98,9 +165,10 @@ def _table(figure: str, rows: Rows | str) -> str:
             f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
             f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{more}"
         )
+    wide = ' class="wide"' if not isinstance(rows, str) and rows and len(rows[0]) >= WIDE else ""
     return (
-        f'<section><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>{body}'
-        f'<p class="look">{escape(words.look)}</p></section>'
+        f'<section{wide}><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>{body}'
+        f'<p class="look">{escape(words.look)}</p>{_made_of(figure)}</section>'
     )
 
 

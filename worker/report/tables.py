@@ -34,12 +34,18 @@ class Tables:
     """A DuckDB connection with the tables of one lifecycle. Load what there is, then `finish`."""
 
     def __init__(
-        self, stages: Sequence[str], owners: Sequence[str], folder: Path, progress: Progress | None = None
+        self,
+        stages: Sequence[str],
+        owners: Sequence[str],
+        folder: Path,
+        progress: Progress | None = None,
+        names: Sequence[str] | None = None,
     ) -> None:
         duckdb = extra("duckdb")
         self._fault = duckdb.Error
         self.stages = list(stages)
         self.owners = list(owners)
+        self.names = list(names) if names is not None else self.stages
         self.has_events = False
         self._progress = progress
         self._sources: list[str] = []

@@ -62,6 +62,38 @@ WORDS: Final[dict[str, Words]] = {
         "Moves to a lower stage, by the reason that was given.",
         "Look for the commonest reason: it names the criterion on which the teams disagree.",
     ),
+    "conversions_by_week": Words(
+        "Conversion to the next stage by week",
+        "Of those whose first entry of a stage was in the week, the share that came to the next one after it.",
+        "Look for a week from which on the share is another: something changed then. The latest weeks had less time.",
+    ),
+    "statuses": Words(
+        "Contacts by status",
+        "The status that each contact has now, beside its stage.",
+        "Look for statuses that gather contacts: nobody works them.",
+    ),
+    "first_touch": Words(
+        "Entries by first touch",
+        "Entries of each stage by the source, medium and campaign of the earliest attributed event as of then.",
+        "Look for what brings those who become customers, rather than those who become leads.",
+    ),
+    "last_touch": Words(
+        "Entries by last touch",
+        "The same by the latest attributed event as of then.",
+        "Look for what moves contacts on in late stages.",
+    ),
+    "first_value": Words(
+        "Deals by first touch",
+        "Each deal once, by the first touch of the contact that last said it.",
+        "Look for sources whose deals are won.",
+        "changes; won and lost need events",
+    ),
+    "last_value": Words(
+        "Deals by last touch",
+        "Each deal once, by the last touch of the contact that last said it.",
+        "Look for campaigns that open deals and don't close them.",
+        "changes; won and lost need events",
+    ),
     "outcomes": Words(
         "Accepted and rejected",
         "Visits of a stage that ended in a higher stage (accepted), in a lower one (rejected), or go on.",
@@ -96,12 +128,12 @@ WORDS: Final[dict[str, Words]] = {
     ),
     "customers": Words(
         "Customers active and inactive",
-        "Companies by their customer status now.",
+        "Contacts ever at the end, active while there and not of inactive status; companies by customer status.",
         "Look for a rising number of inactive ones.",
     ),
     "touches": Words(
         "Touches before each stage",
-        "Events of a contact up to its first entry of the stage.",
+        "Events of a contact up to its first entry of the stage; between: after the change before that entry.",
         "Look for a stage that takes many more touches than the one before it.",
         "events",
     ),
