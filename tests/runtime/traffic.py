@@ -125,7 +125,7 @@ class Traffic:
             at = self._time(number)
             if self.random.random() < 0.1:
                 at -= int(self.random.random() * min(LATE_MS, self.span_ms // 4))
-            at = max(at, self.begin_ms + PEOPLE_MS)
+            at = max(at, self.begin_ms + PEOPLE_MS + number)  # so that no two events have one time
         body = {
             "specversion": "1.0",
             "id": f"event-{number}",
