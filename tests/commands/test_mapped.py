@@ -143,3 +143,41 @@ def test_records_come_from_parquet_too(tmp_path: Path) -> None:
     (contact,) = [json.loads(line) for line in (out / "contacts.jsonl").read_text().splitlines()]
     assert contact["contact"] == "ada@example.com"
     assert len((out / "dead-letters.jsonl").read_text().splitlines()) == 1
+
+
+def test_each_source_of_a_receivers_topic_has_its_mapping(tmp_path: Path) -> None:
+    log = tmp_path / "hooks.db"
+    transport = EmbeddedTransport(log)
+    transport.admin().create(TopicSpec("webhooks", 1))
+    own = {"specversion": "1.0", "id": "1", "source": "/own", "type": "page.viewed", "subject": "bob"}
+    sends = [
+        Send("webhooks", 0, None, json.dumps([GOOD[0]]).encode(), (("lifecycle-source", b"mail"),)),
+        Send(
+            "webhooks",
+            0,
+            None,
+            json.dumps({**own, "time": "2026-01-05T09:00:00Z"}).encode(),
+            (("lifecycle-source", b"site"),),
+        ),
+        Send("webhooks", 0, None, json.dumps([GOOD[2]]).encode(), ()),
+    ]
+    producer = transport.producer("test")
+    producer.begin()
+    producer.send(sends)
+    producer.flush(5_000)
+    producer.commit(5_000)
+    producer.close()
+    transport.close()
+    out = tmp_path / "out"
+    told = lifecycle(
+        "replay", f"embedded:{log}#webhooks", "--mapping", "mail=sendgrid", "-l", "10ex", "--out", str(out)
+    )
+    assert told.exit_code == 0, told.output
+    assert [json.loads(line)["contact"] for line in (out / "contacts.jsonl").read_text().splitlines()] == [
+        "ada@example.com"
+    ]
+    reasons = [json.loads(line)["reason"] for line in (out / "dead-letters.jsonl").read_text().splitlines()]
+    assert reasons == ["unknown-source", "unknown-source"]
+    twice = lifecycle("replay", "x", "--mapping", "sendgrid", "--mapping", "stripe", "-l", "10ex")
+    assert twice.exit_code == 2
+    assert "given twice" in twice.stderr

@@ -304,6 +304,19 @@ class Proof:
             found[told[0].subject].add(told[0].id)
         return found
 
+    def check_replayed(self, latest: dict[str, dict[str, Any]]) -> None:
+        """`replay` of the receiver's topic, by the same mappings, has each contact where the worker has it."""
+        out = self.folder / "replayed"
+        mappings = [argument for vendor in VENDORS for argument in ("--mapping", f"{vendor}={vendor}")]
+        command = ["replay", f"{self.url}/{self.topics['hooks']}", "-l", str(self.folder / "webhooks.yaml"), *mappings]
+        replay = Process(self.folder, "replay", *command, "--out", str(out))
+        self.started.append(replay)
+        assert replay.process.wait(300) == 0, replay.said()
+        rows = map(json.loads, (out / "contacts.jsonl").read_text(encoding="utf-8").splitlines())
+        stages = {row["contact"]: (row["stage"], row["entered_at"]) for row in rows}
+        assert stages == {contact: (now["stage"], now["entered_at"]) for contact, now in latest.items()}
+        assert (out / "dead-letters.jsonl").read_text(encoding="utf-8") == ""
+
     def check(self, transport: Transport) -> None:
         expected = self.expected()
         assert sum(map(len, expected.values())) == len(self.genuine)
@@ -331,6 +344,7 @@ class Proof:
         for contact, now in latest.items():
             assert now["revision"] == len(by_contact[contact]), contact
         assert self.read(transport, self.topics["dead"]) == []
+        self.check_replayed(latest)
         hooks = self.read(transport, self.topics["hooks"])
         assert not any(b"forged" in (record.value or b"") for record in hooks)
         assert len(hooks) > len(self.genuine), "some came again"

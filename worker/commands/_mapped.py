@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from worker.mapping.router import Router
     from worker.replay import DeadLetter, Source
+
+SOURCE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")  # as `receive` has them
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def mapping_option(function: F) -> F:
     return click.option(
-        "--mapping", "-m", "mapping", metavar="M",
-        help="Records are another system's (JSON, JSON Lines, CSV, Parquet): a shipped mapping's name (`lifecycle map --list`),"
-        " or the path of one.",
+        "--mapping", "-m", "mapping", metavar="[SOURCE=]M", multiple=True,
+        help="Records are another system's (JSON, JSON Lines, CSV, Parquet): a shipped mapping's name"
+        " (`lifecycle map --list`), or the path of one. Of a topic that `receive` filled, SOURCE=M is for the records"
+        " of one source; repeatable.",
     )(function)  # fmt: skip
 
 
-def mapped(name: str, given: tuple[str, ...], folder: Path) -> tuple[list[Source], list[DeadLetter], int]:
-    """What the mapping makes of the records in files and topics, in their order: events, refusals, and how many were
+def _router(names: tuple[str, ...]) -> Router:
+    from worker.commands._errors import Misused
+    from worker.mapping.mapping import Mapping
+    from worker.mapping.router import Router
+
+    found: dict[str | None, Mapping | None] = {}
+    for name in names:
+        source, equals, mapping = name.partition("=")
+        named = bool(equals) and SOURCE_NAME.fullmatch(source) is not None
+        place = source if named else None
+        if place in found:
+            raise Misused(f"--mapping: {source if named else name} is given twice: a record is read by one mapping")
+        found[place] = Mapping.load(mapping if named else name)
+    return Router(found)
+
+
+def mapped(names: tuple[str, ...], given: tuple[str, ...], folder: Path) -> tuple[list[Source], list[DeadLetter], int]:
+    """What the mappings make of the records in files and topics, in their order: events, refusals, and how many were
     dropped because they mean nothing. Raises what `worker.commands._errors` explains."""
     from worker.commands._broker import topic_address
-    from worker.mapping.mapping import Mapping
     from worker.replay.mapped import map_records, of_files, of_topic
     from worker.transports import open_transport
 
-    mapping = Mapping.load(name)
+    router = _router(names)
     sources: list[Source] = []
     refused: list[DeadLetter] = []
     dropped = 0
@@ -40,12 +60,12 @@ def mapped(name: str, given: tuple[str, ...], folder: Path) -> tuple[list[Source
             url, topic = topic_address(each)
             transport = open_transport(url)
             try:
-                made = map_records(mapping, of_topic(transport, topic), topic, folder, number)
+                made = map_records(router, of_topic(transport, topic), topic, folder, number)
             finally:
                 transport.close()
         else:
             shown = "standard input" if each == "-" else each
-            made = map_records(mapping, of_files([each], sys.stdin.buffer), shown, folder, number)
+            made = map_records(router, of_files([each], sys.stdin.buffer), shown, folder, number)
         sources.append(made[0])
         refused += made[1]
         dropped += made[2]

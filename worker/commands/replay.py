@@ -54,7 +54,7 @@ def command(
     events: tuple[str, ...],
     lifecycle: str,
     assignments: tuple[tuple[str, str], ...],
-    mapping: str | None,
+    mapping: tuple[str, ...],
     as_of: int | None,
     by_time: bool,
     out: Path | None,
@@ -80,12 +80,12 @@ def command(
     terms = Terms(wall=now_ms(), as_of=as_of, by_time=by_time, as_published=published, telling=out is not None)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
-        if mapping is None:
+        if not mapping:
             sources, refused = inputs(events, folder, partitioner, rekey)
         else:
             sources, refused, dropped = mapped(mapping, events, folder)
             if dropped:
-                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {mapping}")
+                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {', '.join(mapping)}")
         job = Job(definition, tuple(sources), terms, too_late, publish_from)
         bar = stack.enter_context(Bar("replay"))
         relax()

@@ -50,7 +50,7 @@ def command(
     broker: str | None,
     client: str | None,
     config: Path | None,
-    mapping: str | None,
+    mapping: tuple[str, ...],
     input_topic: str | None,
     rate: float | None,
     dated_now: bool,
@@ -71,7 +71,7 @@ def command(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-input-")))
         faults = 0
-        if mapping is None:
+        if not mapping:
             sources = open_inputs(events, folder, sys.stdin.buffer)
         else:
             sources, refused, dropped = mapped(mapping, events, folder)
@@ -79,7 +79,7 @@ def command(
             for letter in refused[:FAULTS_SHOWN]:
                 note(f"{place_of(sources, letter.position)}: {letter.refusal.reason}: {letter.refusal.message}")
             if dropped:
-                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {mapping}")
+                note(f"{plural(dropped, 'record')} or parts of them mean no event to the mapping {', '.join(mapping)}")
         shift = _shift(sources) if dated_now else 0
         transport = stack.enter_context(connected(settings))
         admin = transport.admin()
@@ -105,8 +105,8 @@ def command(
     click.echo(f"Sent {plural(sender.sent, 'event')} to {topic}.")
     if faults > FAULTS_SHOWN:
         note(f"… and {faults - FAULTS_SHOWN:,} more")
-    if faults and (mapping is not None or not as_it_is):
-        note(f"{plural(faults, 'line' if mapping is None else 'record')} not sent")
+    if faults and (mapping or not as_it_is):
+        note(f"{plural(faults, 'record' if mapping else 'line')} not sent")
         ctx.exit(1)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from struct import Struct
 from typing import IO, Final
 
-from worker.events import encode
-from worker.fold.outcome import Event
+from worker.events import decode, encode
+from worker.fold.outcome import Event, Refusal
 from worker.mapping.mapping import Headers, Mapping
-from worker.mapping.outcome import Refused
+from worker.mapping.outcome import Refused, Result
+from worker.mapping.router import Router
 from worker.mapping.samples import read_samples
 from worker.replay.records import DeadLetter, ReplayError, Source, position
 from worker.replay.topic import records
@@ -69,8 +70,17 @@ def of_topic(transport: Transport, topic: str) -> Iterator[Given]:
         yield f"{topic}[{record.partition}]@{record.offset}", record.value, record.headers, record.key
 
 
+def _results(router: Router, value: bytes | None, headers: Headers, key: bytes | None) -> list[Result]:
+    """What a record comes to by the mapping that is for it; one without a mapping is an event of our own."""
+    mapping = router.of(headers)
+    if isinstance(mapping, Mapping):
+        return mapping.apply(value, headers, key)
+    found = mapping if mapping is not None else decode(key, value, tuple(headers))
+    return [Refused(found, "$", value or b"") if isinstance(found, Refusal) else found]
+
+
 def map_records(
-    mapping: Mapping, given: Iterable[Given], name: str, folder: Path, number: int
+    router: Router, given: Iterable[Given], name: str, folder: Path, number: int
 ) -> tuple[Source, list[DeadLetter], int]:
     """The events of the records as source `number`, kept in `folder`; what was refused; and how many were dropped.
 
@@ -83,7 +93,7 @@ def map_records(
         for where, value, headers, key in given:
             text = where.replace("\n", " ").encode() + b"\n"
             places.write(text)
-            for result in mapping.apply(value, headers, key):
+            for result in _results(router, value, headers, key):
                 if isinstance(result, Event):
                     made = encode(result)
                 elif isinstance(result, Refused):
