@@ -153,3 +153,14 @@ def test_a_fatal_state_of_librdkafka_is_fenced_where_it_says_so() -> None:
     fenced = KafkaError(KafkaError._FATAL, "Static consumer fenced by other consumer with same group.instance.id")
     assert isinstance(translate(fenced, "x"), Fenced)
     assert isinstance(translate(KafkaError(KafkaError._FATAL, "something else"), "x"), Retriable)
+
+
+def test_leaders_that_a_broker_does_not_know_yet_are_waited_for() -> None:
+    """Seen when a broker had been killed and was back: the worker ended, where waiting would have done."""
+    pytest.importorskip("confluent_kafka", reason="librdkafka's codes come with the extra `confluent`")
+    from confluent_kafka import KafkaError
+
+    from worker.transports.confluent_errors import translate
+
+    error = KafkaError(KafkaError._NOENT, "Failed to query partition leaders: No leaders found")
+    assert isinstance(translate(error, "looking up offsets"), Retriable)

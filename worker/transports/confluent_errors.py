@@ -70,6 +70,7 @@ TRY_AGAIN = frozenset(
         "_ISR_INSUFF",
         "_MSG_TIMED_OUT",
         "_NODE_UPDATE",
+        "_NOENT",  # "no leaders found", of a broker that has just come back
         "_OUTDATED",
         "_PARTIAL",
         "_PREV_IN_PROGRESS",
