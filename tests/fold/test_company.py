@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fold.strategies import CUTS, arrivals, traffic
-from tests.fold.world import HOUR, World, batches, event, plan_of
+from tests.fold.world import DAY, HOUR, START, World, batches, event, plan_of
+from worker.company.rollup import LEFT_MS
 from worker.fold.outcome import Event
 
 ACME = {"company_id": "acme"}
@@ -24,6 +25,23 @@ def test_a_company_has_the_highest_stage_among_its_contacts_and_falls_with_it() 
     world.send([event(HOUR, "contact.updated", "3", "b", {"company_id": "globex"})])
     assert world.companies()["acme"][0] == "subscriber"
     assert world.companies()["globex"][0] == "sql"
+
+
+def test_whoever_left_a_company_is_forgotten_there_in_time_and_may_come_back() -> None:
+    world, globex = World(plan_of("aspiration")), {"company_id": "globex"}
+    world.send([form("1", "a"), event(0, "list.subscribed", "2", "b", ACME)], now=START)
+    world.send([event(HOUR, "contact.updated", "3", "a", globex)], now=START + HOUR)
+    member = world.engine.keys.member("acme", world.engine.keys.contact("a"))
+    ends = START + HOUR + LEFT_MS
+    assert world.engine.apply(member, world.states[member], [], START).due == ends
+    for clock, stays in ((ends - 1, True), (ends, False)):
+        outcome = world.engine.advance(member, world.states[member], clock, clock)
+        assert outcome.changed != stays
+        assert outcome.due == (ends if stays else None)
+    del world.states[member]  # as the last outcome says
+    world.send([event(DAY, "contact.updated", "4", "a", ACME)], now=ends)
+    assert world.companies() == {"acme": ("sql", None), "globex": (None, None)}
+    assert [body["data"]["contacts"] for body in world.published if body["subject"] == "acme"][-1] == 2
 
 
 def test_nothing_flows_back_to_contacts() -> None:

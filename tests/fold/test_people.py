@@ -11,16 +11,18 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.fold.strategies import CUTS, arrivals, traffic
 from tests.fold.test_reference import NAMES, assert_same, told
-from tests.fold.world import DAY, HOUR, START, World, batches, event, plan_of
+from tests.fold.world import DAY, HOUR, MINUTE, START, World, batches, event, plan_of
 from tests.reference import Words, history
+from worker.fold.accept import accept_fields
 from worker.fold.outcome import Event
 
 PEOPLE = ("a", "b", "c", "d")
+ERASED = "lifecycle.contact.erased.v1"
 CLOCK = START + 40 * DAY
 
 
@@ -195,3 +197,54 @@ def test_a_split_gives_everybody_their_own_back(name: str, data: st.DataObject) 
         mine = [one for one in [*everything, *later] if root(left, one.subject) == person]
         agree(world, person, name, mine, [*order, *later])
     assert set(world.currents) == {root(left, one.subject) for one in [*everything, *later]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_an_erasure_forgets_all_up_to_its_time_whatever_arrives_first(name: str, data: st.DataObject) -> None:
+    """On a merged id as on the survivor: from then on each is a contact of its own, begun anew."""
+    pairs = data.draw(forests())
+    merges = [merge(data.draw(st.integers(0, 11)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
+    events = data.draw(traffic(contacts=PEOPLE))
+    at, whom = data.draw(st.integers(12, 23)) * 6 * HOUR + MINUTE, data.draw(st.sampled_from(PEOPLE))
+    erasure = event(at, "contact.erased", "erased", whom)
+    everything = sorted([*events, *merges], key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = lived(name, order, data, clocks=False)
+    for batch in batches([erasure, *data.draw(arrivals(everything))], data.draw(CUTS)):  # all of it comes again
+        world.send(batch)
+    world.advance(CLOCK)
+    gone = {person for person in PEOPLE if root(pairs, person) == root(pairs, whom)}
+    for person in PEOPLE:
+        if person in gone:
+            mine = [one for one in everything if one.subject == person and one.time > erasure.time]
+        else:
+            mine = [one for one in everything if root(pairs, one.subject) == person]
+        said = [place for place, one in enumerate(world.history(person)) if one["type"] == ERASED]
+        assert bool(said) == (person in gone and person in {whom, root(pairs, whom), *(other for _, other in pairs)})
+        lifecycle = plan_of(name).lifecycle
+        first = {(one.source, one.id): place for place, one in reversed(list(enumerate(order)))}
+        mine.sort(key=lambda one: (one.time, one.subject, first[one.source, one.id]))
+        since = World(plan_of(name))
+        since.published = world.history(person)[said[-1] + 1 :] if said else world.history(person)
+        assert_same(told(since, person), history(lifecycle, mine, CLOCK, words(name)), lifecycle)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_an_erasure_may_arrive_before_what_it_forgets_and_after_what_it_does_not(
+    name: str, data: st.DataObject
+) -> None:
+    # What the definition can't use is not kept: a contact that a late erasure begins anew begins with what it can.
+    events = [one for one in data.draw(traffic()) if accept_fields(plan_of(name), one) is not None]
+    assume(events)
+    erasure = event(data.draw(st.integers(0, 24)) * 6 * HOUR, "contact.erased", "erased")
+    order = data.draw(arrivals(sorted([*events, erasure], key=lambda one: one.time)))
+    world = lived(name, order, data)
+    assert not world.refused
+    after = World(plan_of(name))
+    history_of = world.history("c1")
+    places = [place for place, one in enumerate(history_of) if one["type"] == ERASED]
+    after.published = history_of[places[-1] + 1 :]
+    agree(after, "c1", name, [one for one in events if one.time > erasure.time], order)
+    assert set(world.currents) == {one.subject for one in events if one.time > erasure.time}

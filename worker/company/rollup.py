@@ -19,15 +19,17 @@ from worker.fold.outcome import Event, Outcome, Output
 from worker.plan.plan import Plan
 
 CHILDREN_MAX = 10_000
+LEFT_MS = 30 * 86_400_000  # a message is on its way for seconds, or for as long as a worker was away
 
 
 class Place(msgspec.Struct, array_like=True):
-    """What a contact last told a company. `sequence`: later tellings have a higher one."""
+    """What a contact last told a company. `sequence`: later tellings have a higher one. `left`: when it went (ms)."""
 
     sequence: int
     stage: int
     statuses: int
     parent: str = ""
+    left: int = 0
 
 
 class Company(msgspec.Struct, array_like=True):
@@ -50,7 +52,7 @@ _decode_place = msgspec.msgpack.Decoder(Place).decode
 decode_company = msgspec.msgpack.Decoder(Company).decode
 
 
-def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes]) -> Outcome:
+def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:
     """A contact tells a company where it stands: what changed goes on to the company's counts."""
     outcome = Outcome()
     place = _decode_place(state) if state is not None else Place(0, -1, 0)
@@ -62,12 +64,25 @@ def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | byt
             body.company, body.at, body.stage, place.stage, body.statuses, place.statuses, body.parent, place.parent
         )  # fmt: skip
         outcome.messages.append(keys.to_company(body.company, moved))
-        place = Place(body.sequence, body.stage, body.statuses, body.parent)
+        place = Place(body.sequence, body.stage, body.statuses, body.parent, now if body.stage < 0 else 0)
         outcome.changed = True
     if outcome.changed:
-        # A contact that left keeps its sequence here: what it told before may still be on its way.
+        # A contact that left keeps its sequence here for a time: what it told before may still be on its way.
         outcome.state = _encode(place)
+    outcome.due = _ends(place)
     return outcome
+
+
+def advance_member(state: bytes, clock: int) -> Outcome:
+    """A contact that left long ago is forgotten here: for the counts it is as if it had never been a member."""
+    due = _ends(_decode_place(state))
+    if due is not None and due <= clock:
+        return Outcome(changed=True)
+    return Outcome(due=due)
+
+
+def _ends(place: Place) -> int | None:
+    return place.left + LEFT_MS if place.left else None
 
 
 def apply_company(plan: Plan, keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:

@@ -90,7 +90,8 @@ class Contact:
         `lenient`: it counts from the horizon on where it is older (who is whom does not grow stale).
         """
         record = self.open(event.time)
-        if event.time <= self.erased or (record.identity is not None and event.time <= record.identity.erased):
+        erased = self.erased or (record.identity.erased if record.identity is not None else 0)
+        if event.time <= erased and not event.origin:  # of an id that is this contact now, that id's key has said so
             return None
         if event.time < record.horizon:
             if lenient or self.engine.too_late == "apply-now":

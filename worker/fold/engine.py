@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from worker.company.rollup import apply_company, apply_member
+from worker.company.rollup import advance_member, apply_company, apply_member
 from worker.fold import messages, step
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields
 from worker.fold.contact import Contact
@@ -69,7 +69,7 @@ class Engine:
         """Fold a batch of arrivals into one key's state. `now` is the wall clock, epoch ms."""
         match key[:2]:
             case b"m:":
-                return apply_member(self.keys, state, arrivals)
+                return apply_member(self.keys, state, arrivals, now)
             case b"o:":
                 return apply_company(self.plan, self.keys, state, arrivals, now)
         first = self._first_useful(state, arrivals, now) if state is not None else (0, None)
@@ -157,6 +157,8 @@ class Engine:
 
     def advance(self, key: bytes, state: bytes, clock: int, now: int) -> Outcome:
         """Fire the timers that are ripe at `clock`; with grace, each waits its own before it is published."""
+        if key.startswith(b"m:"):
+            return advance_member(state, clock)
         entry = self.entry(state)
         person = Person(self, key, entry, now)
         if isinstance(entry, Forward) and entry.used + self.forwarding <= clock:

@@ -62,7 +62,7 @@ class Person:
         contact = Contact(self.engine, self.name, None, self.now, self.outcome)
         if isinstance(holder, Erased | Forward):
             contact.revision, contact.sequence = holder.revision, holder.sequence
-            contact.erased = holder.time if isinstance(holder, Erased) else 0
+            contact.erased = holder.time if isinstance(holder, Erased) else holder.erased
         self.holder = contact
         return contact
 
@@ -117,6 +117,8 @@ class Person:
         """Send an event on to who this id is; an anonymous id keeps it as well."""
         forward = self.holder
         assert isinstance(forward, Forward)
+        if kept.time <= forward.erased and not kept.origin:
+            return None
         if len(passed) >= PASSED_MAX:
             return Refusal("merge-circle", f"event {kept.id!r} passed {' → '.join(passed)} and would go round")
         owner = owner_at(forward.claims, kept.time)
@@ -130,7 +132,7 @@ class Person:
         forward.used = max(forward.used, kept.time, self.now)
         self._send(owner, Forwarded(owner, kept, [*passed, forward.name]))
         if kept.type == "contact.erased":
-            self.holder = Erased(kept.time, forward.sequence, forward.revision)
+            self._erased(forward.name, kept.time, forward.sequence, forward.revision)
         self.outcome.changed = True
         return None
 
@@ -239,7 +241,8 @@ class Person:
         revision = record.revision + 1 if record is not None else contact.revision
         made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
         kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
-        self.holder = Forward(self.name, [made], kept, max(claim.time, self.now), sequence, revision)
+        erased = max(contact.erased, record.identity.erased if record is not None and record.identity else 0)
+        self.holder = Forward(self.name, [made], kept, max(claim.time, self.now), sequence, revision, erased)
         outcome.changed = True
         for to, time, source, identity, kind in deferred:
             self.claim(Claim(self.name, to, time, source, identity, kind))
@@ -420,32 +423,52 @@ class Person:
         identity = record.identity if record is not None else None
         if max(contact.erased, identity.erased if identity is not None else 0) >= kept.time:
             return
-        later: list[Kept] = []
+        events: list[Kept] = []
+        kept_ids = Identity(erased=kept.time)
         if record is not None:
-            later = [event for event in contact.reorder() if event.time > kept.time]
+            events = contact.reorder()
             contact.leave_company()
             sequence = record.sequence
-            for other in (*(identity.merged if identity is not None else ()),):
-                self._send(other, Gone(other, kept.time))
-        self.holder = Erased(kept.time, sequence, revision)
-        outcome, plan = self.outcome, self.engine.plan
-        outcome.current, outcome.ended, outcome.changed = None, self.name, True
-        said = tell.output(plan, "lifecycle.contact.erased.v1", self.name, kept.time, {"contact": self.name})
+        if identity is not None:
+            # Who was this contact by then is erased with it; who became it afterwards is not.
+            for claims, left in ((identity.merged, kept_ids.merged), (identity.pending, kept_ids.pending)):
+                for other, claim in claims.items():
+                    if claim[0] > kept.time and other != kept.origin:
+                        left[other] = claim
+                        continue
+                    self._send(other, Gone(other, kept.time))
+                    theirs = [event for event in events if event.origin == other and event.time > kept.time]
+                    if theirs:
+                        self._send(other, Restored(self.name, other, theirs))
+            kept_ids.deferred = identity.deferred
+        self._erased(self.name, kept.time, sequence, revision)
+        stays = [
+            event
+            for event in events
+            if event.origin in kept_ids.merged or (not event.origin and event.time > kept.time)
+        ]
+        if stays or kept_ids.merged or kept_ids.pending or kept_ids.deferred:
+            fresh = self.contact()
+            fresh.open(stays[0].time if stays else kept.time).identity = kept_ids
+            for event in stays:
+                fresh.add(event)
+            self._claims_that_waited(kept_ids)
+
+    def _erased(self, name: str, time: int, sequence: int, revision: int) -> None:
+        """From now on nothing is known under this key but the erasure, and that is said."""
+        outcome = self.outcome
+        self.holder = Erased(time, sequence, revision + 1)
+        outcome.current, outcome.ended, outcome.changed = None, name, True
+        said = tell.output(self.engine.plan, "lifecycle.contact.erased.v1", name, time, {"contact": name})
         said.body["recordedtime"] = tell.iso(self.now)
-        self.holder.revision += 1
         said.body["data"]["current"] = None
         outcome.outputs.append(said)
-        if later:
-            fresh = self.contact()
-            for event in later:
-                fresh.add(event)
 
     def gone(self, body: Gone) -> None:
-        """The contact that this id became was erased."""
+        """The contact that this id became was erased: what stands published under this id goes as well."""
         self.name = body.to
         if isinstance(self.holder, Forward):
-            self.holder = Erased(body.time, self.holder.sequence, self.holder.revision)
-            self.outcome.changed = True
+            self._erased(body.to, body.time, self.holder.sequence, self.holder.revision)
 
     # The end of the batch.
 

@@ -124,6 +124,7 @@ class Forward(msgspec.Struct, array_like=True, tag="forward"):
     used: int
     sequence: int = 0
     revision: int = 0
+    erased: int = 0  # nothing of this id up to then counts
 
 
 class Erased(msgspec.Struct, array_like=True, tag="erased"):

@@ -36,9 +36,8 @@ def take_in(contact: Contact, answer: Answer, made: Kept) -> None:
         answer.events = [event for event in answer.events if event.time >= horizon]
     _correct(contact, answer, stood, was, stands, made)
     known = {(event.id, event.source) for event in events}
-    floor = max(contact.erased, record.identity.erased if record.identity is not None else 0)
     for event in answer.events:
-        if (event.id, event.source) not in known and event.time > floor:
+        if (event.id, event.source) not in known:
             contact.insert(event)
             record.newest = max(record.newest, event.time)
 
