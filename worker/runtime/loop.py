@@ -27,8 +27,9 @@ from worker.runtime.feeds import Feeds
 from worker.runtime.folding import Folder
 from worker.runtime.logs import Shadow
 from worker.runtime.metrics import Metrics
+from worker.runtime.parts import BatchLimit, Parts
 from worker.runtime.restore import Progress, Restorer
-from worker.runtime.session import BatchLimit, Displaced, Forsaken, Parts, Session
+from worker.runtime.session import Displaced, Forsaken, Session
 from worker.runtime.settings import Settings
 from worker.runtime.topics import prepare
 from worker.runtime.upkeep import Upkeep

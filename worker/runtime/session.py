@@ -9,31 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from structlog.typing import FilteringBoundLogger
-
 from worker.runtime.assembly import Assembly
-from worker.runtime.batch import Batch, Rule, Sorter
+from worker.runtime.batch import Batch
 from worker.runtime.changelog import Definition, definition_headers
-from worker.runtime.clock import Clock, CrashPoint, Deadline
-from worker.runtime.deployment import Deployments
-from worker.runtime.detection import Detector
-from worker.runtime.engine import Engine
+from worker.runtime.clock import Deadline
+from worker.runtime.crossing import committed, passed
 from worker.runtime.errors import Halt
-from worker.runtime.feeds import Feeds
-from worker.runtime.folding import Folder, Overflow
+from worker.runtime.folding import Overflow
 from worker.runtime.inbox import Inbox
-from worker.runtime.metrics import Metrics
 from worker.runtime.partition import Held
-from worker.runtime.restore import Restorer
-from worker.runtime.settings import Settings
-from worker.runtime.topics import Topics
+from worker.runtime.parts import Parts
 from worker.runtime.transaction import Work, commit
-from worker.runtime.upkeep import Upkeep
-from worker.stores.base import Store
-from worker.transports.base import GroupMetadata, Producer, Reader, Record, Send, TopicPartition, Transport
+from worker.transports.base import GroupMetadata, Producer, Reader, Record, Send, TopicPartition
 from worker.transports.errors import Fenced, RecordTooLarge, Retriable
 
 STEPS: Final = ("polled", "membership", "folded")
@@ -42,7 +31,6 @@ STEPS: Final = ("polled", "membership", "folded")
 RESTORE_WAIT_SECONDS: Final = 0.2  # doubled up to the next while another owner's transaction is open on the offsets
 RESTORE_WAIT_SECONDS_MAX: Final = 3.0
 FEEDS_SHARE: Final = 4  # the same for records of other topics, of what room is left while the internal topic is behind
-COMMITTED_MS: Final = 500  # for other workers' offsets; a clock that waits a second longer does no harm
 NOTHING: Final[frozenset[TopicPartition]] = frozenset()
 MESSAGES_SHARE: Final = 2  # of a batch, one in so many records may come from the internal topic while both have some
 
@@ -60,50 +48,6 @@ class Displaced(Exception):
 
     def __init__(self, error: Fenced) -> None:
         super().__init__(str(error))
-
-
-class BatchLimit:
-    """How many records a batch may have: fewer after one that was too much, more again after those that were not."""
-
-    __slots__ = ("_max", "records")
-
-    def __init__(self, records_max: int) -> None:
-        self._max = records_max
-        self.records = records_max
-
-    def shrink(self, size: int) -> None:
-        """A batch of this size was too much."""
-        self.records = max(1, size // 2)
-
-    def grow(self) -> None:
-        self.records = min(self._max, self.records * 2)
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What outlives a membership."""
-
-    transport: Transport
-    store: Store
-    engine: Engine
-    settings: Settings
-    clock: Clock
-    log: FilteringBoundLogger
-    metrics: Metrics
-    topics: Topics
-    limit: BatchLimit
-    limits: dict[str, int]  # bytes of a record by topic; lowered where the log turns out to take less
-    sorter: Sorter
-    detector: Detector
-    folder: Folder
-    deployments: Deployments
-    upkeep: Upkeep
-    restorer: Restorer
-    rule: Rule
-    feeds: Feeds
-    crossing: bool  # whether records may belong to other partitions than where they are read
-    worker_version: str
-    crash_point: CrashPoint
 
 
 class Session:
@@ -475,7 +419,10 @@ class Session:
     def _upkeep(self, live: list[Held], group: GroupMetadata) -> None:
         upkeep = self._parts.upkeep
         if upkeep.probe(live, self._committed) and self._parts.crossing:
-            self._commit_passed(live, group)
+            unread = self._inbox.places() | self._fed.places()
+            beyond = passed(live, unread, self._consumer, self._feeder)
+            if beyond:
+                self._commit(self._assembly(), beyond, group)
         upkeep.mark(live)
         upkeep.purge(live)
         forsaken = upkeep.forsaken(self._parts.topics, self.held)
@@ -487,39 +434,8 @@ class Session:
         if upkeep.grown():
             self.doubt()  # which partitions go with each of those held is asked again where they are restored
 
-    def _committed(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int | None]:
-        """How far the group has come in these partitions, as far as that is known at the moment."""
-        known: dict[TopicPartition, int | None] = {}
-        for held in self.held.values():
-            if held.live:
-                known.update(held.feeds)
-                known[held.input] = held.next
-        others = [place for place in places if place not in known]
-        if others:
-            try:
-                known.update(self._consumer.committed(others, COMMITTED_MS))
-            except Retriable as error:  # a transaction is open on them: at the next look it is over
-                self._log.debug("offsets-unknown", reason=str(error))
-        return known
-
-    def _commit_passed(self, live: list[Held], group: GroupMetadata) -> None:
-        """Other workers' clocks wait for what is committed here, so what holds no record is committed too: the markers
-        behind a partition's last one, and the begin of one that had none for us yet."""
-        polled, fed = self._inbox.places(), self._fed.places()
-        passed: dict[TopicPartition, int] = {}
-        for held in live:
-            for place, at in ((held.input, held.next), *held.feeds.items()):
-                reader = self._consumer if place is held.input else self._feeder
-                if place in polled or place in fed or reader is None:
-                    continue
-                try:
-                    position = reader.position(place)
-                except LookupError:
-                    continue
-                if position > at or (place in held.unknown and at > 0):
-                    passed[place] = position
-        if passed:
-            self._commit(self._assembly(), passed, group)
+    def _committed(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int | None]:
+        return committed(places, self.held.values(), self._consumer, self._log)
 
     # ------------------------------------------------------------------------------------------------ errors, the end
 
