@@ -80,7 +80,7 @@ function moves(cells, mine) {
     const t = Math.max(1, n * k), xa = 24 + a * gap, xb = 24 + b * gap, up = b > a;
     const ya = 110 + outs[a] + t / 2, yb = 110 + ins[b] + t / 2;
     outs[a] += t; ins[b] += t;
-    const path = up ? `M${xa + 12} ${ya}C${(xa + xb) / 2} ${ya - (b - a - 1) * 55},${(xa + xb) / 2} ${yb - (b - a - 1) * 55},${xb} ${yb}`
+    const path = up ? `M${xa + 12} ${ya}C${(xa + xb) / 2} ${ya - Math.min(125, (b - a - 1) * 55)},${(xa + xb) / 2} ${yb - Math.min(125, (b - a - 1) * 55)},${xb} ${yb}`
       : `M${xa + 6} ${ya}C${xa + 40} ${H - 25},${xb - 30} ${H - 25},${xb + 6} ${yb}`;
     body += `<path d="${path}" fill="none" stroke="${up ? colour(a) : "var(--b)"}" stroke-width="${t}" opacity=".45"${up ? "" : ' stroke-dasharray="6 3"'}><title>${esc(`${name(S[a])} → ${name(S[b])}: ${num(n)}`)}</title></path>`;
   }
@@ -155,12 +155,12 @@ function sla(cells) {
   const max = Math.max(1, ...rows.map(r => r[2] + r[3] + r[4]));
   let body = "";
   rows.forEach(([who, place, kept, broken, running], i) => {
-    let x = 210, y = 8 + 34 * i;
+    let x = 250, y = 8 + 34 * i;
     body += text(0, y + 17, `${name(who)} on ${name(S[place])}`);
-    for (const [n, c, o] of [[kept, "--c", 1], [broken, "--b", 1], [running, "--soft", .4]]) { body += `<rect x="${x}" y="${y}" width="${250 * n / max}" height="24" fill="var(${c})" opacity="${o}"/>`; x += 250 * n / max; }
+    for (const [n, c, o] of [[kept, "--c", 1], [broken, "--b", 1], [running, "--soft", .4]]) { body += `<rect x="${x}" y="${y}" width="${230 * n / max}" height="24" fill="var(${c})" opacity="${o}"/>`; x += 230 * n / max; }
     body += text(x + 6, y + 17, `${pct(kept, kept + broken)} kept`);
   });
-  body += ["kept", "breached", "running"].map((t, i) => `<rect x="${210 + 110 * i}" y="${14 + 34 * rows.length}" width="10" height="10" fill="var(${["--c", "--b", "--soft"][i]})"/>` + text(225 + 110 * i, 23 + 34 * rows.length, t, 'class="t"')).join("");
+  body += ["kept", "breached", "running"].map((t, i) => `<rect x="${250 + 110 * i}" y="${14 + 34 * rows.length}" width="10" height="10" fill="var(${["--c", "--b", "--soft"][i]})"/>` + text(265 + 110 * i, 23 + 34 * rows.length, t, 'class="t"')).join("");
   show("sla", svg(640, 30 + 34 * rows.length, body), ["Owner", "Stage", "Kept", "Breached", "Running", "Share kept"], rows.map(r => [name(r[0]), name(S[r[1]]), num(r[2]), num(r[3]), num(r[4]), pct(r[2], r[2] + r[3])]), "Promises kept, breached and running by owner");
 }
 function value(cells, mine) {

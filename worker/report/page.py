@@ -18,6 +18,7 @@ DRAWN: Final = ("funnel", "moves", "stays", "trend", "cohorts", "attribution", "
 """Figures that the page draws, and filters."""
 
 ROWS_MAX: Final = 200
+UNFOLDED_ROWS_MAX: Final = 12  # of more, the script folds the table
 DAY_SECONDS: Final = 86_400
 
 
@@ -36,7 +37,7 @@ def page(tables: Tables, found: Figures) -> str:
     name = escape(found.lifecycle)
     names = dict(zip(tables.stages, tables.names, strict=True))
     held = plain.tables(counts)
-    rest = "".join(_table(what, _named(rows, names)) for what, rows in _rest(found))
+    rest = _matrix(found, names) + "".join(_table(what, _named(rows, names)) for what, rows in _rest(found))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
@@ -126,7 +127,7 @@ def _cells(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _rest(found: Figures) -> list[tuple[str, Rows | str]]:
     names = (
-        "conversions", "conversions_by_week", "outcomes", "quality", "skips", "deals", "cost", "touches", "list_growth",
+        "conversions_by_week", "outcomes", "quality", "skips", "deals", "cost", "touches", "list_growth",
         "hygiene", "by_hand", "customers", "statuses",
     )  # fmt: skip
     held = [(name, found.missing.get(name, "") if (rows := getattr(found, name)) is None else rows) for name in names]
@@ -134,16 +135,47 @@ def _rest(found: Figures) -> list[tuple[str, Rows | str]]:
             *((f"{which}_value", found.attribution[which]["pipeline"]) for which in ("first", "last"))]  # fmt: skip
 
 
+def _matrix(found: Figures, names: dict[str, str]) -> str:
+    """Conversions from each stage (a row) to each above it (a column)."""
+    words = WORDS["conversions"]
+    stages = list(names)
+    told = {(row["from_stage"], row["to_stage"]): row for row in found.conversions}
+
+    def cell(row: dict[str, Any] | None) -> str:
+        if row is None:
+            return "<td></td>"
+        if row["rate"] is None:
+            return "<td>–</td>"
+        took = "" if row["median_seconds"] is None else f", {_days(row['median_seconds'])}"
+        now = "–" if row["snapshot_rate"] is None else f"{row['snapshot_rate']:.0%}"
+        return f'<td><b>{row["rate"]:.0%}</b>{took}<br><span class="soft">now {now}</span></td>'
+
+    head = "".join(f'<th scope="col">{escape(names[stage])}</th>' for stage in stages[1:])
+    lines = "".join(
+        f'<tr><th scope="row">{escape(names[low])}</th>'
+        f"{''.join(cell(told.get((low, high))) for high in stages[1:])}</tr>"
+        for low in stages[:-1]
+    )
+    return (
+        f'<section class="wide"><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
+        f'<table><thead><tr><th scope="col">From, to</th>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
+        f'<p class="look">{escape(words.look)}</p>{_made_of("conversions")}</section>'
+    )
+
+
 def _velocity(found: Figures, names: dict[str, str]) -> str:
     told = found.velocity
     fit = found.demand
+    none = told["median_seconds"] is None
+    half = "fewer than half of all so far" if none else f"half of all after {_days(told['median_seconds'])}"
     fitting = f"{fit['engaged']:,} of {fit['fit']:,}" if fit["fit"] else "none is known to fit"
     return (
         "<section><h2>End to end, and who fits</h2>"
         '<p class="soft">From the first change to the first entry of the end; contacts under way count as not there'
         " yet. Contacts that fit, and those of them ever where demand begins.</p>"
         f"<p>{escape(names[told['from']])} → {escape(names[told['to']])}: {told['arrived']:,} arrived,"
-        f" {told['under_way']:,} under way; half of all after {_days(told['median_seconds'])};"
+        f" {told['under_way']:,} under way; {half};"
         f" of those who arrived, half after {_days(told['median_seconds_of_arrived'])}.</p>"
         f"<p>Fitting contacts that came to {escape(names[fit['stage']])}: {fitting}.</p>"
         '<p class="look">Look whether the median of those who arrived grows: sales take longer.</p>'
@@ -165,6 +197,8 @@ def _table(figure: str, rows: Rows | str) -> str:
             f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
             f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>{more}"
         )
+        if len(rows) > UNFOLDED_ROWS_MAX:
+            body = f"<details open><summary>{escape(words.title)}: {len(rows):,} rows</summary>{body}</details>"
     wide = ' class="wide"' if not isinstance(rows, str) and rows and len(rows[0]) >= WIDE else ""
     return (
         f'<section{wide}><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>{body}'
@@ -192,7 +226,13 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _days(seconds: float | None) -> str:
-    return "not yet" if seconds is None else f"{seconds / DAY_SECONDS:,.1f} days"
+    if seconds is None:
+        return "not yet"
+    if seconds < 60:
+        return "at once"
+    if seconds < 5_400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.0f} hours" if seconds < DAY_SECONDS else f"{seconds / DAY_SECONDS:,.1f} days"
 
 
 def _name(text: str) -> str:

@@ -111,8 +111,8 @@ WORDS: Final[dict[str, Words]] = {
     ),
     "conversions": Words(
         "Conversion between any two stages",
-        "Cohort: of those ever in the one, the share that came to the other after their first entry. Now: of those that"
-        " are in the one or above, the share that is in the other or above. Times are of those who came.",
+        "Of those ever in the one, the share that came to the other after their first entry, and the median time of"
+        " those who came. Now: of those in the one or above, the share that is in the other or above.",
         "Look for pairs whose share now is well below that of the cohort: contacts come, and fall back.",
     ),
     "hygiene": Words(
