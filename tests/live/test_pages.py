@@ -134,6 +134,18 @@ def test_a_store_that_is_closed_is_said_and_no_fault() -> None:
     assert answer.status_code == 503 and "read just now: ask again" in answer.text
 
 
+def test_what_was_read_as_the_partition_was_taken_away_is_not_shown() -> None:
+    class Revoked(MemoryStore):
+        def get(self, partition: int, key: bytes) -> bytes | None:
+            own.metrics.live = frozenset()
+            return super().get(partition, key)
+
+    own = Stand(store=Revoked())
+    own.fold(history("ann"))
+    answer = ask(own.ready(), "/contacts/ann")
+    assert answer.status_code == 503 and "assigning its partitions anew" in answer.text
+
+
 def test_a_store_that_is_busy_holds_up_look_ups_only(monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = threading.Event()
 
