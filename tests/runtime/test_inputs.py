@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.support import DEAD, GROUP, INPUT, INTERNAL, Bench, event, header
+from tests.runtime.support import DEAD, GROUP, INPUT, INTERNAL, Bench, event, header, settings, worker
 from tests.runtime.support import partition_of as home_of
 from worker.instants import format_instant
 from worker.mapping.mapping import Mapping
@@ -309,6 +309,41 @@ def test_a_topic_that_ends_in_a_transactions_marker_holds_no_timer_back() -> Non
     sender.flush(1_000)
     sender.commit(1_000)
     bench.until(lambda: "ann woken timer 1" in bench.published(), "the timer", each_ms=10)
+
+
+def test_a_partition_whose_records_are_all_gone_is_committed_for_the_others_clocks() -> None:
+    """Other workers know of it only what the group has committed, and there is nothing to read."""
+    bench = Fed(clock_interval_ms=10)
+    place = TopicPartition(HOOKS, 1)
+    bench.hook(bench.item("ann"), partition=1)
+    bench.cluster.connect("retention").admin().delete_records({place: 1})
+    bench.until(lambda: bench.cluster.committed(GROUP).get(place) == 1, "its begin", each_ms=10)
+    assert not bench.published()
+
+
+def test_two_workers_wait_for_what_the_other_one_reads() -> None:
+    """Each has partitions of the input, and of the other topic those that go with them."""
+    bench = Fed(clock_interval_ms=10, partitions=2)
+    other = worker(
+        bench.cluster.connect("two"), with_settings=settings(instance_id="two", input=bench.changed["input"],
+        clock_interval_ms=10), routers=routers(),
+    )  # fmt: skip
+
+    def both() -> None:
+        bench.turn(each_ms=5)
+        other.step()
+
+    for _ in range(400):
+        both()
+        if len(bench.worker.live()) == len(other.live()) == 1:
+            break
+    for number in range(6):
+        bench.hook(bench.item(f"c{number}", "wake", f"t{number}", after=200), partition=number % 3)
+    for _ in range(2_000):
+        both()
+        if sum("woken" in line for line in bench.published()) == 6:
+            return
+    raise AssertionError(bench.published())
 
 
 def test_what_crosses_has_passed_once_all_ends_are_committed() -> None:
