@@ -124,9 +124,8 @@ def test_readers_see_each_event_of_other_topics_once_and_in_order_under_every_se
 
 
 @pytest.mark.slow
-def test_the_same_for_a_thousand_seeds() -> None:
-    for seed in range(1_000):
-        FedSimulation(seed).run()
+def test_the_same_for_thousands_of_seeds(seed: int) -> None:
+    FedSimulation(seed).run()
 
 
 def _found(seeds: int = UNTIL_FOUND) -> bool:
