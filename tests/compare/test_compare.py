@@ -15,6 +15,7 @@ from tests.chromium import contrasts, fits, opened, violations
 from tests.fold.world import ROOT
 from worker.commands import group
 from worker.compare import Comparison, Variant, compare
+from worker.compare.chart import chart
 from worker.compare.sweep import swept, values
 from worker.definition.errors import ParameterError
 from worker.definition.model import Lifecycle
@@ -201,3 +202,10 @@ def test_a_sweeps_page_draws_a_line_for_each_stage(events: Path, tmp_path: Path)
         assert "(in force)" in page.locator("table").inner_text()
         assert violations(page) == []
         assert fits(page)
+
+
+def test_an_axis_of_contacts_counts_whole_ones() -> None:
+    drawn = chart(["0", "1"], [("Lead", [1.0, 0.0])], "volume")
+    assert re.findall(r'class="tick" text-anchor="end"[^>]*>([^<]*)<', drawn) == ["0", "1"]
+    shares = chart(["0", "1"], [("Lead", [1.0, 0.0])], "share", unit="%")
+    assert ">0.2%<" in shares

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from worker.commands import group
 from worker.definition.parameters import fingerprint
 from worker.definition.reader import read
-from worker.document import SigningError, sign, signed
+from worker.document import SigningError, as_markdown, document, sign, signed
 from worker.lint import lint
 
 BLOCK = """
@@ -109,3 +109,8 @@ def test_lint_and_the_page_agree_on_who_has_signed(own: Path, name: str | None, 
     assert standing.whole == (not codes)
     assert bool(standing.missing) == ("unsigned" in codes) == (name is None or given is None)
     assert bool(standing.changed) == ("changed-since-signed" in codes)
+
+
+def test_a_page_that_nobody_must_sign_says_so(own: Path) -> None:
+    text = own.read_text().partition("\nsign_off:")[0] + "\n"
+    assert "Nobody is named who must sign: list the roles under `sign_off`." in as_markdown(document(read(text)))

@@ -24,7 +24,7 @@ def chart(
 def _chart(
     labels: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], title: str, own: str, unit: str, first: int
 ) -> Iterator[str]:
-    top, step = _scale(max((value for _, values in series for value in values), default=0))
+    top, step = _scale(max((value for _, values in series for value in values), default=0), whole=not unit)
     across = (WIDTH - LEFT - RIGHT) / max(1, len(labels) - 1)
 
     def x(place: int) -> float:
@@ -66,12 +66,14 @@ def _chart(
     yield "</svg>"
 
 
-def _scale(most: float) -> tuple[float, float]:
-    """The axis' end and step: round numbers, four to eight of them."""
+def _scale(most: float, whole: bool) -> tuple[float, float]:
+    """The axis' end and step: round numbers, four to eight of them; of things that are counted only whole ones."""
     if most <= 0:
         return 1.0, 1.0
     unit = 10.0 ** floor(log10(most))
     step = next(step for step in (unit / 5, unit / 2, unit, 2 * unit) if most / step <= 7)
+    if whole:
+        step = max(1.0, step)
     return ceil(most / step) * step, step
 
 

@@ -394,11 +394,17 @@ class _Content:
         rows: list[tuple[Cell, ...]] = []
         for one in self.lifecycle.sign_off:
             state: Cell = plain("")
-            if one.name is not None:
-                now = one.fingerprint == self.standing.fingerprint
-                state = plain("this definition") if now else (Span("an earlier one: sign again", "assumed"),)
+            if one in self.standing.signed:
+                state = plain("this definition")
+            elif one in self.standing.changed:
+                state = (Span("an earlier one: sign again", "assumed"),)
             rows.append((plain(one.role), plain(one.name or ""), plain(one.date or ""), state))
-        yield Table(("Role", "Name", "Date", "Signed"), tuple(rows) or ((plain(""),) * 4,))
+        if rows:
+            yield Table(("Role", "Name", "Date", "Signed"), tuple(rows))
+        else:
+            yield Paragraph(
+                (Span("Nobody is named who must sign: list the roles under "), *code("sign_off"), Span("."))
+            )
 
     def said(self, given: Assumable) -> Cell:
         return plain(given.value, given.assumed)

@@ -212,7 +212,9 @@ def _way(way: Way) -> Iterator[Text]:
     if not way.missing and not way.waiting:
         yield Text("    ✓ nothing is missing", "green")
     if way.waiting:
-        yield Text("    ✗ ", "red") + Text("one of these has to happen")
+        yield Text("    ✗ ", "red") + Text(
+            "this has to happen" if len(way.waiting) == 1 else "one of these has to happen"
+        )
         for remedy in way.waiting:
             yield _remedy(remedy)
     for missing in way.missing:

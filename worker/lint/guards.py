@@ -110,17 +110,17 @@ def _comparison(look: Look, place: Place, node: ast.Compare) -> Iterator[Remark]
     offset, length = node.col_offset, (node.end_col_offset or node.col_offset + 1) - node.col_offset
     least, most = reading.ranges[formula.term].least, reading.ranges[formula.term].most
     if passing:
+        bounds = f"never less than {least:g} nor more than {most:g}" if least < most else f"always {least:g}"
         yield Remark(
             place.path, "always-holds",
-            f"`{in_words(node)}` holds for every contact: {words} is never less than {least:g} nor more than {most:g};"
-            " mend it, or take it out",
+            f"`{in_words(node)}` holds for every contact: {words} is {bounds}; mend it, or take it out",
             on_key=place.on_key, offset=offset, length=length,
         )  # fmt: skip
     else:
+        bounds = f"at least {least:g} and at most {most:g}" if least < most else f"always {least:g}"
         yield Remark(
             place.path, "out-of-reach",
-            f"`{in_words(node)}` can't hold: {words} is at least {least:g} and at most {most:g}; change the threshold,"
-            " or what limits it",
+            f"`{in_words(node)}` can't hold: {words} is {bounds}; change the threshold, or what limits it",
             on_key=place.on_key, offset=offset, length=length,
         )  # fmt: skip
 

@@ -41,7 +41,17 @@ def lint(given: Path | str | bytes, source: str | None = None) -> list[Finding]:
     except DefinitionError as error:
         return [Finding(*found[:4], "error", found.message) for found in error.findings]
     found = [_placed(document, remark) for remark in remarks(lifecycle, document)]
-    return sorted(found, key=lambda finding: (finding.line, finding.column, ORDER[finding.severity], finding.code))
+    found.sort(key=lambda finding: (finding.line, finding.column, ORDER[finding.severity], finding.code))
+    told: set[tuple[int, int]] = set()
+    return [finding for finding in found if finding.code != "always-holds" or _new(told, finding)]
+
+
+def _new(told: set[tuple[int, int]], finding: Finding) -> bool:
+    """Whether this is the first of its place: of a guard of one part, part and whole would both be told."""
+    place = finding.line, finding.column
+    seen = place in told
+    told.add(place)
+    return not seen
 
 
 def remarks(lifecycle: Lifecycle, document: Document) -> Iterator[Remark]:
