@@ -41,7 +41,7 @@ from worker.transports.partitioner import partition_of
 
 PARTITIONS = 4
 PLACES = 3
-CAST = Cast(contacts=150, quiet=30, pairs=12, chains=6, crossings=8, anonymous=10)
+CAST = Cast(contacts=150, quiet=30, pairs=12, chains=6, crossings=8, circles=4, anonymous=10)
 DAY_MS = 86_400_000
 START_BEFORE_MS = 400 * DAY_MS  # so that every timer of the traffic is due, and the fold of a lagging worker is late
 SPAN_MS = 3 * DAY_MS  # of event time; within the horizon, so that no event is too late
@@ -158,7 +158,22 @@ class Chaos:
         for place in self.places:
             self.stack.callback(place.kill)
             place.start()
+        try:
+            self._begun()
+        except BaseException:
+            self.stack.close()
+            raise
         return self
+
+    def _begun(self) -> None:
+        """A worker has made the topics: on a busy machine that takes longer than processes live from now on."""
+        ends = time.monotonic() + WAIT_SECONDS
+        topics = [*self.topics.values(), f"{self.group}-internal"]
+        while any(self.admin.partitions(topic) is None for topic in topics):
+            self._in_time(ends, "no worker made its topics")
+            for place in self.places:
+                place.look()
+            threading.Event().wait(0.2)
 
     def __exit__(self, *_: object) -> None:
         with self.stack:

@@ -28,7 +28,7 @@ from worker.transports.base import Send
 from worker.transports.simulator import Faults
 
 LIFECYCLES = ("10ex", "aspiration", "agency34", "clarity", "mops")
-CAST = Cast(contacts=14, quiet=2, pairs=1, chains=1, crossings=1, anonymous=2, erased=1)
+CAST = Cast(contacts=17, quiet=2, pairs=1, chains=1, crossings=1, circles=1, anonymous=2, erased=1)
 EVENTS = 160
 TURNS = 250
 DAY_MS = 86_400_000

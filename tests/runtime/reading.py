@@ -82,15 +82,15 @@ def companies(published: Iterable[Body]) -> dict[str, str]:
     return {company: stage for company, stage in latest.items() if stage is not None}
 
 
-def check_refused(messages: Iterable[str], crossings: Iterable[tuple[str, str]]) -> set[str]:
-    """Of two claims that cross one is refused, and nothing else is. The ids of the events that were.
+def check_refused(messages: Iterable[str], crossings: Iterable[tuple[str, ...]]) -> set[str]:
+    """Of claims that cross or go in a circle one is refused, and nothing else is. The ids of the events that were.
 
     `messages` are those of the dead letters. A refused claim that comes again is refused again.
     """
     refused = refused_events(messages)
-    for pair in crossings:
-        assert len(refused.intersection(pair)) == 1, f"of {pair} not one was refused: {refused}"
-    assert refused <= {claim for pair in crossings for claim in pair}, f"refused: {refused}, crossing: {crossings}"
+    for claims in (known := list(crossings)):
+        assert len(refused.intersection(claims)) == 1, f"of {claims} not one was refused: {refused}"
+    assert refused <= {claim for claims in known for claim in claims}, f"refused: {refused}, crossing: {known}"
     return refused
 
 

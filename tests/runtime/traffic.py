@@ -1,13 +1,13 @@
 """Events as hard as they come, all by a seed, for workers that are killed and for those of the simulated cluster.
 
 Some are late, some come twice, some are none, a tenth of them is on one contact. Contacts change company. Ids turn out
-to be one contact: pairs, chains, pairs that claim each other, anonymous ids that one person claims or two. Everything
-happens within the horizon, so that one pass over the sorted events says what has to come out.
+to be one contact: pairs, chains, pairs and circles of three that claim each other, anonymous ids that one person claims
+or two. All of it is within the horizon, so that one pass over the sorted events says what has to come out.
 
 Left out, as it does not come out the same in every order (or is not known to): merges that meet a horizon, splits,
-erasure of an id that is merged, circles of three and more claims. And where what a contact began with goes away again
-(erased late, or claimed by another person after all), an event that came meanwhile and only says that the contact is
-there is not remembered: so erasures are in time here, and people who claim an anonymous id were imported before.
+erasure of an id that is merged. And where what a contact began with goes away again (erased late, or claimed by another
+person after all), an event that came meanwhile and only says that the contact is there is not remembered: so erasures
+are in time here, and people who claim an anonymous id were imported before.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Cast:
     quiet: int  # the first so many are never merged: they have more events than a tail may hold
     pairs: int
     chains: int
-    crossings: int
+    crossings: int  # of two that claim each other
+    circles: int  # of three
     anonymous: int  # ids, each claimed by a person or two
     erased: int = 0
 
@@ -79,7 +80,7 @@ class Traffic:
     cast: Cast
     statuses: tuple[str, ...] = ("connected", "not_interested", "unqualified")  # which the CRM sets
     made: int = 0
-    crossings: list[tuple[str, str]] = field(default_factory=list)  # ids of claims of which one has to be refused
+    crossings: list[tuple[str, ...]] = field(default_factory=list)  # ids of claims of which one has to be refused
     ended: dict[str, str] = field(default_factory=dict)  # ids that are another contact in the end, and by which event
 
     def __post_init__(self) -> None:
@@ -149,21 +150,27 @@ class Traffic:
             first, second, third = free.pop(), free.pop(), free.pop()
             self._claim(first, second)
             self._claim(second, third)
-        for _ in range(cast.crossings):
-            one, other = free.pop(), free.pop()
-            turn = self._turn(self.random.randrange(self.events))
-            self._claim(one, other, turn)
-            self._claim(other, one, self._turn(turn + self.random.randint(1, APART)))
-            claims = sorted(self.planned)
-            mine = [number for number in claims if {self.planned[number].contact} <= {one, other}]
-            self.crossings.append((f"event-{mine[0]}", f"event-{mine[1]}"))
-            del self.ended[one], self.ended[other]
+        for size in (2,) * cast.crossings + (3,) * cast.circles:
+            self._circle([free.pop() for _ in range(size)])
         for number in range(cast.anonymous):
             self._anonymous(number, free)
         for _ in range(cast.erased):
             turn = self._turn(self.random.randrange(self.events // 2, self.events))
             # Dated as of its turn: nothing that is dated after it has come before it.
             self.planned[turn] = Planned(free.pop(), "contact.erased", {}, self._time(turn))
+
+    def _circle(self, ids: list[str]) -> None:
+        """Each claims the next, and the last the first: shortly after one another, in any order."""
+        claims = list(zip(ids, ids[1:] + ids[:1], strict=True))
+        self.random.shuffle(claims)
+        turns = [self.random.randrange(self.events)]
+        for survivor, other in claims:
+            turns[-1] = self._turn(turns[-1])
+            self._claim(survivor, other, turns[-1])
+            turns.append(turns[-1] + self.random.randint(1, APART))
+        self.crossings.append(tuple(f"event-{turn}" for turn in turns[:-1]))
+        for each in ids:
+            del self.ended[each]
 
     def _anonymous(self, number: int, free: list[str]) -> None:
         """An anonymous id, claimed by two people in turn, or by one, who may be merged into a contact afterwards."""
