@@ -86,11 +86,11 @@ bench: $(DEV_READY) ## Measure: end to end, replay, a hot contact, restore, memo
 
 .PHONY: kill
 kill: $(DEV_READY) ## Kill, stop and wipe workers on a real broker under load, and check what readers saw
-	$(BIN)/python -m pytest -m "slow and broker" $(ARGS)
+	$(BIN)/python -m pytest -m "slow and broker" -o faulthandler_timeout=0 $(ARGS)
 
 .PHONY: simulate
 simulate: $(DEV_READY) ## Run the simulator over thousands of seeds, crashing at every step (ARGS="--seeds 5000")
-	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not broker" $(if $(findstring --seeds,$(ARGS)),,--seeds 2000) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "slow and not broker" -o faulthandler_timeout=0 $(if $(findstring --seeds,$(ARGS)),,--seeds 2000) $(ARGS)
 
 # ------------------------------------------------------------------------------------------------------------- upkeep
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --allow-unsafe --generate-hashes --no-header \
