@@ -3,7 +3,9 @@
 What librdkafka does of itself, and what is made of it here:
 
 - It positions new partitions from committed offsets. Here they are assigned at their end and paused at once, and read
-  from where the worker positions them.
+  from where the worker positions them. The end exists always; an offset that was deleted would leave the partition
+  beyond any later seek. It is asked for beforehand: assigned at "the end", the client asks itself, and an answer that
+  comes after a seek undoes it. Where nobody could be asked, a seek first waits for that answer.
 - `consume` waits until it has all the records it was asked for. Here what is there is taken first, and only where there
   is nothing, one record is waited for.
 - It looks for the coordinator of a reader's group too, which none joins; that there is no right to it says nothing.
@@ -104,6 +106,7 @@ class ConfluentConsumer:
         self._assignment: frozenset[TopicPartition] = frozenset()
         self._metadata = GroupMetadata(group, -1, "")
         self._paused: set[TopicPartition] = set()
+        self._unsettled: set[TopicPartition] = set()  # assigned at an end that the client may still be asking for
         self._lost = False
         self._closed = False
         client.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._dropped)
@@ -150,6 +153,9 @@ class ConfluentConsumer:
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self._check(partition)
+        if partition in self._unsettled:
+            settle(self._client, partition)
+            self._unsettled.discard(partition)
         seek(self._client, partition, offset)
         self._positions.next[partition] = offset
         if partition not in self._paused:
@@ -182,8 +188,13 @@ class ConfluentConsumer:
     # The callbacks run within `poll`, on its thread.
 
     def _assigned(self, client: Any, added: Sequence[Any]) -> None:
-        # At the end: it exists, always. An offset that was deleted would leave the partition beyond any later seek.
-        client.incremental_assign([TheirPartition(each.topic, each.partition, OFFSET_END) for each in added])
+        places = [TopicPartition(each.topic, each.partition) for each in added]
+        try:
+            starts = self._admin.end_offsets(places)
+        except TransportError:
+            starts = dict.fromkeys(places, OFFSET_END)
+            self._unsettled.update(places)
+        client.incremental_assign([TheirPartition(*place, starts[place]) for place in places])
         client.pause(list(added))
         self._assignment |= {TopicPartition(each.topic, each.partition) for each in added}
 
@@ -192,6 +203,7 @@ class ConfluentConsumer:
         client.incremental_unassign(list(removed))
         self._assignment -= gone
         self._paused -= gone
+        self._unsettled -= gone
         for partition in gone:
             self._positions.next.pop(partition, None)
 
@@ -282,6 +294,14 @@ def seek(client: Any, partition: TopicPartition, offset: int) -> None:
             if theirs is None or theirs.name() not in NOT_STARTED or time.monotonic() > deadline:
                 raise translate(error, f"positioning {partition}") from error
         time.sleep(0.005)
+
+
+def settle(client: Any, partition: TopicPartition) -> None:
+    """What the client has asked the partition's leader so far is answered: answers of a connection come in order."""
+    try:
+        client.get_watermark_offsets(TheirPartition(*partition), ANSWER_SECONDS)
+    except LIBRARY as error:
+        raise translate(error, f"positioning {partition}") from error
 
 
 def close_consumer(client: Any) -> None:
