@@ -151,6 +151,8 @@ class Engine:
                 person.withdrawn(withdrawn)
             case messages.Restored() as restored:
                 person.restored(restored)
+            case messages.Redirected() as redirected:
+                person.redirected(redirected)
             case messages.Gone() as gone:
                 person.gone(gone)
         return None

@@ -21,6 +21,7 @@ from worker.fold.messages import (
     Claim,
     Forwarded,
     Gone,
+    Redirected,
     Restored,
     Withdrawn,
 )
@@ -390,7 +391,19 @@ class Person:
         events = self._remove(contact, lambda event: event.origin in ids)
         merged = {one: identity.merged.pop(one) for one in ids if one in identity.merged}
         self._send(other, Restored(self.name, other, events, merged))
+        for one in merged:
+            self._send(one, Redirected(one, self.name, other))
         return None
+
+    def redirected(self, body: Redirected) -> None:
+        """This id's events go to whom it is a part of since a split, not to whom it was claimed by."""
+        self.name = body.to
+        forward = self.holder
+        if isinstance(forward, Forward):
+            for claim in forward.claims:
+                if claim[3] == body.of:
+                    claim[3] = body.now
+                    self.outcome.changed = True
 
     def restored(self, body: Restored) -> None:
         """This id is a contact of its own again."""

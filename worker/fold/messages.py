@@ -74,6 +74,14 @@ class Restored(msgspec.Struct, array_like=True, tag="restored"):
     merged: dict[str, list[Any]] = {}
 
 
+class Redirected(msgspec.Struct, array_like=True, tag="redirected"):
+    """After a split: `to`, which has gone to `of`, belongs to `now`, which it had been part of before."""
+
+    to: str
+    of: str
+    now: str
+
+
 class Gone(msgspec.Struct, array_like=True, tag="gone"):
     """The survivor was erased: the forwarding record of `to` goes as well."""
 
@@ -124,7 +132,7 @@ class Standing(msgspec.Struct, array_like=True, tag="standing"):
     ancestors: list[list[Any]]
 
 
-Body = Claim | Answer | Forwarded | Withdrawn | Restored | Gone | Member | Moved | Child | Standing
+Body = Claim | Answer | Forwarded | Withdrawn | Restored | Redirected | Gone | Member | Moved | Child | Standing
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Body).decode
 
