@@ -350,6 +350,14 @@ class Chaos:
                 last[TopicPartition(topic, record.partition)] = record.offset
         return all(at.get(place, -1) > offset for place, offset in last.items())
 
+    def _stands(self) -> str:
+        """How far the group and its topics are: for whoever looks for what is missing."""
+        with closing(KafkaAdminClient(bootstrap_servers=self.address.removeprefix("kafka://"))) as admin:
+            committed = admin.list_group_offsets(self.group)[self.group]
+        at = sorted((place.topic, place.partition, told.offset) for place, told in committed.items())
+        ends = {str(place): end for place, end in self._ends().items()}
+        return f"committed {at}\nends {ends}\n" + "\n".join(place.tail() for place in self.places)
+
     def read(self, topic: str) -> list[Record]:
         """All that a read_committed reader sees of the topic."""
         places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
@@ -418,7 +426,13 @@ class Chaos:
         places = Counter((each[SOURCE_TOPIC], each[SOURCE_PARTITION], each[SOURCE_OFFSET]) for each in headers)
         assert set(places.values()) <= {1}, "a dead letter twice"
         claims = [header for header, record in zip(headers, dead, strict=True) if record.value != NO_EVENT]
-        bad = sum(each.value == NO_EVENT for each in self.taken)
-        assert len(dead) - len(claims) == bad, f"{len(dead) - len(claims)} dead letters of {bad} bad records"
+        bad = {
+            (each.topic.encode(), str(each.partition).encode(), str(each.offset).encode())
+            for each in self.taken
+            if each.value == NO_EVENT
+        }
+        missing = sorted((int(partition), int(offset)) for _, partition, offset in bad - places.keys())
+        assert not missing, f"no dead letters of {len(missing)} of {len(bad)} bad records: {missing}\n{self._stands()}"
+        assert len(dead) - len(claims) == len(bad), f"{len(dead) - len(claims)} dead letters of {len(bad)} bad records"
         crossings = [pair for pair in self.traffic.crossings if sent.issuperset(pair)]
         return reading.check_refused([(each[MESSAGE] or b"").decode() for each in claims], crossings)
