@@ -180,13 +180,17 @@ def test_an_anonymous_id_s_events_are_whose_they_were_whatever_arrives_first(nam
 def test_a_split_gives_everybody_their_own_back(name: str, data: st.DataObject) -> None:
     pairs = data.draw(forests())
     merges = [merge(data.draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
-    everything = sorted([*data.draw(traffic(contacts=PEOPLE)), *merges], key=lambda one: one.time)
+    # What the definition can't use is not kept, and can't be given back.
+    plan = plan_of(name)
+    events = [one for one in data.draw(traffic(contacts=PEOPLE)) if accept_fields(plan, one) is not None]
+    assume(events)
+    everything = sorted([*events, *merges], key=lambda one: one.time)
     order = data.draw(arrivals(everything))
     world = lived(name, order, data, clocks=False)
     # Who is one with the root without another id in between is split off, with all that it had been by then.
     parted = [pair for pair in pairs if root(pairs, pair[1]) == pair[0] and data.draw(st.booleans())]
     split = [event(6 * DAY + n, "contact.split", f"s{n}", a, **{"from": b}) for n, (a, b) in enumerate(parted)]
-    late = data.draw(traffic(contacts=PEOPLE, most=4))
+    late = [one for one in data.draw(traffic(contacts=PEOPLE, most=4)) if accept_fields(plan, one) is not None]
     later = [*split, *(one._replace(id=f"later-{one.id}") for one in late)]
     for batch in batches(later, data.draw(CUTS)):
         world.send(batch)
@@ -207,6 +211,7 @@ def test_an_erasure_forgets_all_up_to_its_time_whatever_arrives_first(name: str,
     merges = [merge(data.draw(st.integers(0, 11)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
     # What the definition can't use is not kept: a contact that a late erasure begins anew begins with what it can.
     events = [one for one in data.draw(traffic(contacts=PEOPLE)) if accept_fields(plan_of(name), one) is not None]
+    assume(events)
     at, whom = data.draw(st.integers(12, 23)) * 6 * HOUR + MINUTE, data.draw(st.sampled_from(PEOPLE))
     erasure = event(at, "contact.erased", "erased", whom)
     everything = sorted([*events, *merges], key=lambda one: one.time)
