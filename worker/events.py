@@ -182,7 +182,7 @@ def decode_lines(lines: Sequence[bytes]) -> list[Event | Refusal] | None:
         return None
     plain = plain and b"\\" not in block
     decoded: list[Event | Refusal] = []
-    append, days, classes_of, meant = decoded.append, DAY_STARTS, _DATA.get, _MEANING
+    append, classes_of, meant = decoded.append, _DATA.get, _MEANING
     for envelope in envelopes:
         _, event_id, source, event_type, subject, time, data, encoded = _parts(envelope)
         if encoded is not None:
@@ -191,15 +191,13 @@ def decode_lines(lines: Sequence[bytes]) -> list[Event | Refusal] | None:
             if not plain:
                 for name in ("id", "source", "type", "subject"):
                     _check_id(name, getattr(envelope, name))
-            start = days.get(time[:10], 0)
             # What `_event` does, without its calls: nearly every event's time is written in one way, and its fields
             # have the classes they should have.
-            if start < EARLIEST_MS or event_type in meant or (data is not None and "traits" in data):
-                append(_event(time, event_type, event_id, source, subject, {} if data is None else data))
-                continue
             try:
-                at = start + MINUTES[time[10:16]] + SECONDS[time[16:19]] + FRACTIONS[time[19:]]
+                at = DAY_STARTS[time[:10]] + MINUTES[time[10:16]] + SECONDS[time[16:19]] + FRACTIONS[time[19:]]
             except KeyError:
+                at = 0
+            if at < EARLIEST_MS or event_type in meant or (data is not None and "traits" in data):
                 append(_event(time, event_type, event_id, source, subject, {} if data is None else data))
                 continue
             if data:

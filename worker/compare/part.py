@@ -10,10 +10,11 @@ from worker.compare.alike import Parting, unheard
 from worker.compare.brief import BriefContact, Entry, of_outputs
 from worker.fold.engine import Engine
 from worker.fold.outcome import Event, Outcome, Output, Refusal
+from worker.fold.state import State
 from worker.plan import Plan
 from worker.replay import Terms
 from worker.replay.families import Families
-from worker.replay.part import WIDTH, History, Part
+from worker.replay.part import History, Part, by_time
 
 Found = tuple[int, list[Entry], bool]
 """A contact's first event's position, its history, and whether it is still there in the end (or was forgotten)."""
@@ -67,19 +68,10 @@ class BriefPart(Part):
 
     def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
         if self.terms.by_time:
-            order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
-            arrivals = [part for place in order for part in arrivals[place : place + WIDTH]]
+            arrivals = by_time(arrivals)
         person = BriefContact(self.engine, contact, clock, Outcome(), self._names, self._plan, self._parting)
-        refused: list[tuple[int, Refusal]] = []
-        for place, event in enumerate(arrivals[1::WIDTH]):
-            refusal = person.arrive(event)
-            if refusal is not None:
-                refused.append((place * WIDTH, refusal))
-        if self.engine.plan.forget is not None and person.late:
-            # Whether it was forgotten in between is only known by folding batch by batch.
+        if not self._arrive(person, arrivals):
             return self._together({contact: arrivals}, clock)[contact]
-        for place, refusal in refused:
-            self._refuse(arrivals[place], refusal, arrivals[place + 2])
         entries = person.entries(clock)
         stands = person.record is not None and not person.over and person.record.state.stage >= 0
         self.found[contact] = arrivals[0], entries, stands
@@ -88,8 +80,8 @@ class BriefPart(Part):
     def _tell(self, first: int, messages: list[Any]) -> None:
         """Companies are not compared."""
 
-    def _history(self, first: int, contact: str, outputs: list[Output], record: Any, clock: int) -> History:
-        self.found[contact] = first, of_outputs(outputs, self._renamed), record is not None
+    def _history(self, first: int, contact: str, outputs: list[Output], state: State | None, clock: int) -> History:
+        self.found[contact] = first, of_outputs(outputs, self._renamed), state is not None
         return History(first, b"", b"")
 
 

@@ -17,7 +17,7 @@ import msgspec
 from worker.events import decode, decode_lines
 from worker.fold import tell
 from worker.fold.accept import AHEAD_MS, accept_fields, attributes, refuse
-from worker.fold.contact import Contact
+from worker.fold.contact import Contact, seal
 from worker.fold.engine import Engine
 from worker.fold.identity import IDENTITY_TYPES
 from worker.fold.messages import Member
@@ -231,7 +231,7 @@ class Part:
         """One contact's history, in one batch."""
         first = arrivals[0]
         if self.terms.by_time:
-            arrivals = _by_time(arrivals)
+            arrivals = by_time(arrivals)
         told = self._teller(contact)
         straight = fold_straight(self.engine, contact, arrivals[1::WIDTH], clock, told)
         if straight is None:
@@ -245,20 +245,12 @@ class Part:
 
     def _reordered(self, first: int, contact: str, arrivals: list[Any], clock: int) -> History:
         """The same where an event is older than one before it."""
-        outcome, plan = Outcome(), self.engine.plan
+        outcome = Outcome()
         person = Contact(self.engine, contact, None, clock, outcome)
-        if plan.forget is None:
+        if self.engine.plan.forget is None:
             person.told = self._teller(contact)
-        refused: list[tuple[int, Refusal]] = []
-        for place, event in enumerate(arrivals[1::WIDTH]):
-            refusal = person.arrive(event)
-            if refusal is not None:
-                refused.append((place * WIDTH, refusal))
-        if plan.forget is not None and person.late:
-            # Whether it was forgotten in between is only known by folding batch by batch.
+        if not self._arrive(person, arrivals):
             return self._together({contact: arrivals}, clock)[contact]
-        for place, refusal in refused:
-            self._refuse(arrivals[place], refusal, arrivals[place + 2])
         outputs = person.conclude(clock)
         record, totals = person.record, self.totals
         if outcome.messages:
@@ -267,6 +259,22 @@ class Part:
         totals.late += outcome.late
         state = None if record is None or person.over or record.state.stage < 0 else record.state
         return self._concluded(first, contact, person.told, outputs, state, clock)
+
+    def _arrive(self, person: Contact, arrivals: list[Any]) -> bool:
+        """Give a contact all that arrived for it, in one batch, unless that can't be told so.
+
+        Whether a contact was forgotten in between is, with late events, only known by folding batch by batch.
+        """
+        refused: list[tuple[int, Refusal]] = []
+        for place, event in enumerate(arrivals[1::WIDTH]):
+            refusal = person.arrive(event)
+            if refusal is not None:
+                refused.append((place * WIDTH, refusal))
+        if self.engine.plan.forget is not None and person.late:
+            return False
+        for place, refusal in refused:
+            self._refuse(arrivals[place], refusal, arrivals[place + 2])
+        return True
 
     def _teller(self, contact: str) -> tell.Told:
         teller = tell.Told if self.terms.telling else Counted
@@ -284,8 +292,7 @@ class Part:
             stands = tell.current(self.engine.plan, state, 0) if state is not None else None
             recorded = tell.iso(clock)
             for number, output in enumerate(outputs, 1):
-                output.body["recordedtime"] = recorded
-                output.body["data"]["current"] = {**stands, "revision": number} if stands is not None else None
+                seal(output, {**stands, "revision": number} if stands is not None else None, recorded)
         return self._history(first, contact, outputs, state, clock)
 
     def _together(self, members: dict[str, list[Any]], clock: int) -> dict[str, History]:
@@ -294,7 +301,7 @@ class Part:
         order = sorted(range(0, len(flat), WIDTH), key=flat.__getitem__)
         arrivals = [part for place in order for part in flat[place : place + WIDTH]]
         if self.terms.by_time:
-            arrivals = _by_time(arrivals)
+            arrivals = by_time(arrivals)
         world = World(self.engine, clock, inside=lambda key: key.startswith(b"c:"))
         for start, end in self._runs(arrivals):
             for place, refusal in world.arrive(arrivals[start + 1 : end : WIDTH]):
@@ -374,7 +381,7 @@ def _is_stage_change(output: Output) -> bool:
     return bool(output.body["type"] == STAGE_CHANGED)
 
 
-def _by_time(arrivals: list[Any]) -> list[Any]:
+def by_time(arrivals: list[Any]) -> list[Any]:
     """The same arrivals, the older events first; equal times in the order of arrival."""
     order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
     return [part for place in order for part in arrivals[place : place + WIDTH]]
