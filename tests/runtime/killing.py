@@ -148,22 +148,24 @@ class Chaos:
         self.deeds: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
-        transport = open_transport(self.address)
-        self.stack.callback(transport.close)
-        self.transport = transport
-        self.admin: Admin = transport.admin()
+        try:
+            self._open()
+        except BaseException:
+            self.stack.close()
+            raise
+        return self
+
+    def _open(self) -> None:
+        self.transport = open_transport(self.address)
+        self.stack.callback(self.transport.close)
+        self.admin: Admin = self.transport.admin()
         self.stack.callback(self.admin.close)
         self.admin.create(TopicSpec(self.topics["in"], PARTITIONS))
         self.producer: Producer | None = None
         for place in self.places:
             self.stack.callback(place.kill)
             place.start()
-        try:
-            self._begun()
-        except BaseException:
-            self.stack.close()
-            raise
-        return self
+        self._begun()
 
     def _begun(self) -> None:
         """A worker has made the topics: on a busy machine that takes longer than processes live from now on."""
