@@ -78,13 +78,16 @@ def _scale(most: float, whole: bool) -> tuple[float, float]:
 
 
 def _spread(places: Sequence[float]) -> list[float]:
-    """The places, moved down where two would stand on each other."""
+    """The places, moved apart where two would stand on each other; none below the axis."""
     order = sorted(range(len(places)), key=lambda number: places[number])
     found = list(places)
     for before, after in zip(order, order[1:], strict=False):
         found[after] = max(found[after], found[before] + APART)
-    over = max([0.0, *(place - (HEIGHT - BOTTOM) for place in found)])
-    return [place - over for place in found]
+    lowest: float = HEIGHT - BOTTOM
+    for number in reversed(order):  # back up from the axis, and only what stands in the way of those below
+        found[number] = min(found[number], lowest)
+        lowest = found[number] - APART
+    return found
 
 
 _STYLE: Final = (
