@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.definition.errors import DefinitionError
+from worker.definition.errors import UnknownNames
 from worker.definition.reader import read, turn
 from worker.definition.scenario import ExpectedContact, Scenario, read_scenarios
 from worker.scenarios import Runner
@@ -75,9 +75,15 @@ def test_a_score_is_compared_as_it_stands_when_the_clock_stops() -> None:
     assert 100 < float(str(difference[2])) < 120, "fit, and behaviour that has faded for a month"
 
 
-def test_a_name_that_the_lifecycle_lacks_is_no_failure_but_a_fault_of_the_file() -> None:
-    with pytest.raises(DefinitionError, match="mqll"):
+def test_a_scenario_with_a_name_that_the_lifecycle_lacks_is_not_run() -> None:
+    with pytest.raises(UnknownNames, match="mqll"):
         run("{stage: mqll}")
+
+
+def test_an_event_ahead_of_the_clock_is_a_dead_letter() -> None:
+    text = BEGIN.format(expect="{dead_letters: 2, stage: mql}", lifecycle="10ex").replace("+30d", "-119m")
+    (scenario,) = read_scenarios(text)
+    assert Runner().run(scenario).passed
 
 
 def test_a_lifecycle_may_be_named_by_a_path_beside_the_scenarios(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_what_is_kept_suppressed_or_at_fault_can_be_expected() -> None:
     ],
 )
 def test_names_and_values_that_cannot_be_are_told_where_they_stand(parameters: str, expect: str, told: str) -> None:
-    with pytest.raises(DefinitionError, match=told):
+    with pytest.raises(UnknownNames, match=told):
         turned(parameters, expect)
 
 

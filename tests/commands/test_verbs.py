@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -89,6 +90,32 @@ def test_faults_of_a_definition_are_told_by_line_and_column(tmp_path: Path) -> N
     told = lifecycle("replay", "-", "-l", str(own), given="")
     assert told.exit_code == 2
     assert re.search(r"own\.yaml:2:10: ", told.stderr)
+
+
+SLIPPED = """\
+- name: slipped
+  lifecycle: 10ex
+  events: [{at: 2026-01-05T09:00:00Z, type: page.viewed}]
+  expect: {stage: prospct}
+- name: whole
+  lifecycle: 10ex
+  events: [{at: 2026-01-05T09:00:00Z, type: page.viewed}]
+  expect: {stage: prospect}
+"""
+
+
+def test_a_scenario_that_names_what_is_not_there_fails_and_the_others_are_run(tmp_path: Path) -> None:
+    file = tmp_path / "own.scenarios.yaml"
+    file.write_text(SLIPPED)
+    told = lifecycle("test", str(file))
+    assert told.exit_code == 1
+    assert "own.scenarios.yaml:4:19: unknown-stage: 'prospct' is no stage; did you mean 'prospect'?" in told.stderr
+    assert "2 scenarios, 1 failed" in told.stdout
+    told = lifecycle("test", "--json", str(file))
+    assert told.exit_code == 1
+    slipped, whole = map(json.loads, told.stdout.splitlines())
+    assert (slipped["passed"], whole["passed"], whole["faults"]) == (False, True, [])
+    assert "did you mean 'prospect'" in slipped["faults"][0]
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,9 +71,9 @@ FAULTS = [
     ("{at: +1d,", "{at: «+1y,", "bad-value", "'1y' is no duration"),
     ("{at: +1d,", "{at: «1,", "wrong-type", "a text"),
     ("{at: +1d,", "«{", "missing-field", "'at' is missing"),
-    ("until: +2d", "until: «-1d", "bad-value", "before the newest event"),
     ("until: +2d", "until: «soon", "bad-value", "RFC 3339"),
     ("sentiment: positive", "«sentimnet: positive", "unknown-field", "did you mean 'sentiment'?"),
+    ("what: 3", "«dats: {what: 3}", "unknown-field", "did you mean 'data'?"),
     ("traits: {icp_fit: true}", "«trait: {icp_fit: true}", "unknown-field", "did you mean 'traits'?"),
     ("data: {agreement_id: a", "note: x, data: {«note: y", "duplicate-key", "beside `data`"),
     ("qualified: false", "qualified: «no", "wrong-type", "true or false"),
@@ -91,6 +91,34 @@ def test_a_fault_is_told_at_its_words(old: str, new: str, code: str, says: str) 
     told = [(finding.line, finding.column, finding.code) for finding in caught.value.findings]
     assert told == [(*place_of(marked, "«"), code)], str(caught.value)
     assert says in caught.value.findings[0].message
+
+
+def test_a_whole_number_where_a_text_belongs_is_that_text() -> None:
+    """People write `deal_id: 17` as they write `deal_id: d17`; the worker takes ids as texts."""
+    text = """
+- name: a
+  lifecycle: shop
+  events:
+    - {at: 2026-01-05T09:00:00Z, type: deal.won, contact: 4, id: 5, deal_id: 17, amount: 9, traits: {company_id: 3}}
+    - {at: +1h, type: acme.seen, deal_id: 17, count: 2, data: {reason: 404, note: 7}}
+  expect: {}
+"""
+    (scenario,) = read_scenarios(text)
+    won, seen = scenario.sent
+    assert (won.subject, won.id, won.data, won.traits) == (
+        "4", "5", {"deal_id": "17", "amount": 9}, {"company_id": "3"},
+    )  # fmt: skip
+    assert seen.data == {"deal_id": "17", "count": 2, "reason": "404", "note": 7}
+
+
+def test_the_clock_may_stand_before_an_event() -> None:
+    first, _ = read_scenarios(TEXT.replace("until: +2d", "until: -1d"))
+    assert first.until_ms == max(sent.time for sent in first.sent) - 24 * HOUR
+
+
+def test_a_field_of_ones_own_that_is_nearly_called_data_is_kept() -> None:
+    first, _ = read_scenarios(TEXT.replace("what: 3", "date: 2026-02-01"))
+    assert first.sent[3].data == {"date": "2026-02-01"}
 
 
 def test_faults_of_all_scenarios_are_told() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from worker.commands._options import json_option, shown
 from worker.commands._screen import console, plural
 
 if TYPE_CHECKING:
+    from worker.definition.errors import UnknownNames
+    from worker.definition.scenario import Scenario
     from worker.scenarios import Result, Runner
 
 
@@ -30,23 +33,30 @@ Examples:
 def command(ctx: click.Context, files: tuple[Path, ...], coverage: bool, as_json: bool) -> None:
     """Run the scenarios in FILES, or those of all shipped lifecycles. Exit status 1 where one fails.
 
-    A scenario says what happens to a contact and what is expected in the end; it is folded as the worker folds.
+    A scenario says what happens to a contact and what is expected in the end; it is folded as the worker folds. One
+    that names what its lifecycle doesn't have fails as well.
     """
+    from worker.definition.errors import UnknownNames
     from worker.definition.scenario import read_scenarios
     from worker.scenarios import Runner
 
     started = time.perf_counter()
     runner = Runner(coverage=coverage)
     paths = [shown(path) for path in files or _shipped()]
-    suites = [(path, read_scenarios(path)) for path in paths]  # all faults before the first result
+    suites = [(path, read_scenarios(path)) for path in paths]  # all faults of form before the first result
     ran = failed = 0
     for path, scenarios in suites:
         failures = 0
         for scenario in scenarios:
-            result = runner.run(scenario)
+            try:
+                result = runner.run(scenario)
+            except UnknownNames as error:  # a slip in one scenario keeps nobody from the results of the others
+                failures += 1
+                _show_faults(scenario, error, as_json)
+                continue
             failures += not result.passed
             if as_json:
-                click.echo(_as_json(result))
+                click.echo(_as_json(scenario, result))
             elif not result.passed:
                 _show_failure(result)
         ran, failed = ran + len(scenarios), failed + failures
@@ -69,19 +79,28 @@ def _shipped() -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _as_json(result: Result) -> str:
-    scenario = result.scenario
+def _as_json(scenario: Scenario, result: Result | None, faults: Sequence[str] = ()) -> str:
+    """One scenario's object; one with faults, which could not be run, has no `result`."""
     return json.dumps(
         {
             "file": scenario.source,
             "line": scenario.line,
             "name": scenario.name,
             "lifecycle": scenario.lifecycle,
-            "passed": result.passed,
-            "differences": [difference._asdict() for difference in result.differences],
+            "passed": result is not None and result.passed,
+            "differences": [difference._asdict() for difference in result.differences] if result else [],
+            "faults": list(faults),
         },
         ensure_ascii=False,
     )
+
+
+def _show_faults(scenario: Scenario, error: UnknownNames, as_json: bool) -> None:
+    faults = list(map(str, error.findings))
+    if as_json:
+        click.echo(_as_json(scenario, None, faults))
+    else:
+        click.echo("\n".join(faults), err=True)
 
 
 def _show_failure(result: Result) -> None:

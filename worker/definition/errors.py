@@ -1,6 +1,7 @@
 """What can be wrong with a definition, and where.
 
 DefinitionError         a file that is no lifecycle (or no scenario file): all findings, in the file's order
+  UnknownNames          one scenario speaks of what its lifecycle doesn't have; the file's others can be run
 ExpressionError         one guard, figure or pattern that can't be read; the reader turns it into a Finding
 """
 
@@ -32,6 +33,10 @@ class DefinitionError(Exception):
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = sorted(findings, key=lambda finding: (finding.source, finding.line, finding.column))
         super().__init__("\n".join(map(str, self.findings)))
+
+
+class UnknownNames(DefinitionError):
+    """A scenario that could never tell anything: it names what its lifecycle doesn't have."""
 
 
 class ExpressionError(Exception):

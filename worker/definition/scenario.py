@@ -1,7 +1,8 @@
 """Scenario files: what happens to a contact, and what has become of it then.
 
-A scenario is read whole: times are worked out, ids given, `until` known. Whether the lifecycle then does what is
-expected is for whoever runs it; whether the names in `expect` are the lifecycle's is told by `unknown_names`.
+A scenario is read whole: times are worked out, ids given, `until` known; an event after it lies ahead of the clock.
+Whether the lifecycle then does what is expected is for whoever runs it; whether the names in `expect` are the
+lifecycle's is told by `unknown_names`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS
 from worker.definition import vocabulary
 from worker.definition.document import Document, read_document
 from worker.definition.errors import DefinitionError, Fault, Finding, ParameterError
@@ -33,6 +35,14 @@ EVENTS_MAX = 5_000  # of one scenario
 
 _RELATIVE = re.compile(r"(\+-|[+-])(\S+)")
 _OWN_KEYS = ("at", "type", "contact", "id", "source", "traits", "data")
+
+
+def _as_written(value: Any) -> Any:
+    """A whole number where a text belongs is that text, as it is written without quotes: `deal_id: 17`."""
+    return str(value) if type(value) is int else value
+
+
+_Name = Annotated[Text, BeforeValidator(_as_written, json_schema_input_type=Text | int)]
 
 
 class _Part(BaseModel):
@@ -84,8 +94,8 @@ class _EventForm(BaseModel):
 
     at: Text
     type: Text
-    contact: Text = CONTACT
-    id: Text | None = None
+    contact: _Name = CONTACT
+    id: _Name | None = None
     source: Text = SOURCE
     traits: dict[str, Any] | None = None
     data: dict[str, Any] = {}
@@ -184,6 +194,7 @@ def _scenario(document: Document, place: int) -> Scenario:
     before: int | None = None
     for number, event in enumerate(form.events):
         path = (place, "events", number)
+        data = {**(event.model_extra or {}), **event.data}
         faults += _misspelt(event, path)
         try:
             before = _time(event.at, before, "the first event")
@@ -197,8 +208,8 @@ def _scenario(document: Document, place: int) -> Scenario:
                 id=event.id or str(number + 1),
                 source=event.source,
                 subject=event.contact,
-                data={**(event.model_extra or {}), **event.data},
-                traits=event.traits,
+                data=_texts(data, {**EVENT_FIELDS, **FIELDS.get(event.type, {})}),
+                traits=event.traits and _texts(event.traits, TRAITS),
             )
         )
     newest = max(event.time for event in sent)
@@ -208,9 +219,6 @@ def _scenario(document: Document, place: int) -> Scenario:
             until = _time(form.until, newest, "until")
         except ValueError as error:
             faults.append(Fault((place, "until"), "bad-value", str(error)))
-        else:
-            if until < newest and not faults:
-                faults.append(Fault((place, "until"), "bad-value", "lies before the newest event"))
     if faults:
         raise DefinitionError(located(document, faults))
     line, _ = document.place(node.start)
@@ -218,6 +226,11 @@ def _scenario(document: Document, place: int) -> Scenario:
         form.name, form.lifecycle, tuple(sent), until, form.expect, form.parameters, document.source, line, document,
         place,
     )  # fmt: skip
+
+
+def _texts(fields: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """The fields, those that hold texts as they are written."""
+    return {name: _as_written(value) if kinds.get(name) in ("text", "id") else value for name, value in fields.items()}
 
 
 def _time(text: str, before: int | None, what: str) -> int:
@@ -239,8 +252,10 @@ def _time(text: str, before: int | None, what: str) -> int:
 def _misspelt(event: _EventForm, path: tuple[str | int, ...]) -> Iterator[Fault]:
     """A field that is nearly a known one of this type is a slip; one's own field of such a name stands in `data`."""
     known = {*vocabulary.fields_of(event.type), *_OWN_KEYS}
-    for name in event.model_extra or {}:
+    for name, value in (event.model_extra or {}).items():
         missed = None if name in known else near_miss(name, known)
+        if missed in ("traits", "data") and not isinstance(value, dict):
+            continue  # a `date` of one's own, not `data`
         if missed:
             yield Fault(
                 (*path, name), "unknown-field",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from worker.company.rollup import decode_company
-from worker.definition.errors import DefinitionError
+from worker.definition.errors import UnknownNames
 from worker.definition.model import Lifecycle
 from worker.definition.parameters import Value
 from worker.definition.reader import read, turn
@@ -66,12 +66,12 @@ class Runner:
         self._plans: dict[tuple[Path, tuple[tuple[str, Value], ...]], Plan] = {}
 
     def run(self, scenario: Scenario) -> Result:
-        """Raises: DefinitionError for a definition with faults, or a name or parameter that the lifecycle doesn't have;
-        UnknownLifecycle where there is none of that name."""
+        """Raises: DefinitionError for a definition with faults; UnknownNames for a name or parameter that the lifecycle
+        doesn't have; UnknownLifecycle where there is none of that name."""
         path = _definition(scenario)
         unknown = scenario.unknown_names(self._lifecycle(path))
         if unknown:
-            raise DefinitionError(unknown)
+            raise UnknownNames(unknown)
         plan = self._plan(path, scenario.parameters)
         world = World(Engine(plan, grace=False), scenario.until_ms)
         refused: list[Refusal] = []
