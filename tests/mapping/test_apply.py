@@ -277,6 +277,21 @@ def test_a_type_may_be_looked_up_and_what_has_none_is_dropped_with_its_name() ->
     assert "'c'" in dropped(made.apply({**RECORD, "kind": "c"})).reason
 
 
+@pytest.mark.parametrize(
+    ("takes", "told"),
+    [
+        ("id && deep.er && (one || two)", ", without `deep.er`, `one` or `two`"),
+        ("kind == 'x' && id", ", without `kind == 'x'`"),
+        ("a && b || c && d", ""),
+        ("length(n) && gone", ", without `gone`"),
+    ],
+)
+def test_a_refusal_names_what_a_record_of_the_format_would_have(takes: str, told: str) -> None:
+    made = mapping("type: cta.clicked", f'takes: "{takes}"\n')
+    message = refused(made.apply({**RECORD, "deep": {}, "n": [1]})).refusal.message
+    assert message.partition("got another")[2] == told
+
+
 def test_a_record_of_another_format_or_version_is_refused() -> None:
     extra = "takes: kind\nversion: {from: meta.version, known: ['2.0', '1'], required: true}\n"
     made = mapping("type: cta.clicked", extra)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import zstandard
 
-from tests.mapping.records import NAMES, RECORD, mapping, scenarios, shipped
+from tests.mapping.records import NAMES, RECORD, dropped, mapping, scenarios, shipped
 from worker.definition.errors import DefinitionError
 from worker.fold.outcome import Event
 from worker.mapping.bodies import BodyError
@@ -39,6 +39,23 @@ def test_only_the_rule_that_took_the_record_counts() -> None:
     made = mapping("when: kind == 'a'\ntype: deal.won\ndata: {amount: x}")
     assert not_used(made, {**RECORD, "kind": "a", "x": 1}) == []
     assert not_used(made, {**RECORD, "kind": "b", "x": 1}) == ["id", "at", "user", "x"]
+
+
+def test_that_an_object_is_asked_for_does_not_use_what_it_holds() -> None:
+    made = mapping("when: x && kind == 'a'\ntype: deal.won\ndata: {amount: x.total}", "takes: x\n")
+    assert not_used(made, {**RECORD, "kind": "a", "x": {"total": 1, "tax": 2}}) == ["x.tax"]
+
+
+def test_a_list_that_is_searched_is_used_and_the_rest_of_the_record_is_not() -> None:
+    made = mapping("type: deal.won\ndata: {amount: 'max_by(x, &at).total'}")
+    assert not_used(made, {**RECORD, "x": [{"at": 1, "total": 2}], "y": 1}) == ["y"]
+
+
+def test_a_record_that_holds_no_items_is_told_as_such() -> None:
+    made = mapping("type: deal.won", "each: items\n")
+    _, steps = made.explain({"items": []})
+    assert [result for step in steps for result in step.results] == made.apply({"items": []})
+    assert "no items" in dropped(made.apply({"items": []})).reason
 
 
 def test_what_is_taken_whole_is_used_with_all_its_parts() -> None:

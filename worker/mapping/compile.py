@@ -16,7 +16,7 @@ from worker.events import EARLIEST_MS
 from worker.fold.outcome import Event
 from worker.mapping import times, values
 from worker.mapping.code import Code, place
-from worker.mapping.expression import Expression
+from worker.mapping.expression import Expression, demands
 from worker.mapping.machines import Machines
 from worker.mapping.model import (
     UNITS,
@@ -100,7 +100,9 @@ class _Compiler:
         if model.takes is not None:
             with code.block(f"if not {code.truth(model.takes.ast)}:"):
                 message = f"expected a record of {model.name} (`{model.takes.text}`), got another"
-                code.emit(f"raise Bad('not-taken', 'record', '', {message!r})")
+                asked = list(demands(model.takes.ast))
+                pairs = ", ".join(f"({code.truth(ast)}, {name!r})" for ast, name in asked)
+                code.emit(f"raise Bad('not-taken', 'record', '', {message!r} + lacking([{pairs}]))")
         if model.version is not None:
             found = code.assign(f"as_key({code.value(model.version.expression.ast)})")
             scope, path = place(model.version.expression.ast, model.version.expression.text)
@@ -449,6 +451,7 @@ _CALLED: Final = (
     "free",
     "identifier",
     "joined_id",
+    "lacking",
     "number",
     "part_id",
     "parts",

@@ -274,6 +274,12 @@ def _walk(ast: Ast, base: Path | None, found: set[Path]) -> list[Path]:
         case "and_expression":
             found.update(_walk(children[0], base, found))
             return _walk(children[1], base, found)
+        case "function_expression" if len(children) > 1 and children[1]["type"] == "expref":
+            ends = _walk(children[0], base, found)  # as `max_by(list, &field)`: what is asked of each element
+            found.update(ends)
+            for end in ends:
+                found.update(_walk(children[1]["children"][0], _elements(end), found))
+            return []
         case "comparator" | "not_expression" | "function_expression" | "multi_select_list" | "multi_select_dict":
             for child in children:
                 found.update(_walk(child, base, found))
@@ -319,6 +325,25 @@ def shown(path: Path) -> str:
         else:
             parts.append(f'."{step}"')
     return "".join(parts)
+
+
+def demands(ast: Ast) -> Iterator[tuple[Ast, str]]:
+    """What a condition asks for, one by one, where it is written as `a && b.c && (d || e)`: each with its name."""
+    if ast["type"] == "and_expression":
+        for child in ast["children"]:
+            yield from demands(child)
+        return
+    path = simple(ast)
+    if path is not None and len(path) > 1:
+        yield ast, shown(path).removeprefix(".")
+    elif ast["type"] == "or_expression":
+        named = [name for child in ast["children"] for _, name in demands(child)]
+        if all(child["type"] != "and_expression" for child in ast["children"]):
+            yield ast, "` or `".join(named)
+    elif ast["type"] == "comparator" and ast["value"] == "eq":
+        (path, literal) = simple(ast["children"][0]), ast["children"][1]
+        if path is not None and literal["type"] == "literal":
+            yield ast, f"{shown(path).removeprefix('.')} == {literal['value']!r}"
 
 
 def item_paths(ast: Ast) -> set[Path]:

@@ -156,7 +156,7 @@ class Mapping:
                 results.append(Dropped(made, item.path))
             else:
                 results += made
-        return results or [Dropped("the record holds no items", "$")]
+        return results or [Dropped(_NO_ITEMS, "$")]
 
     def _is_itself(self, document: Any, header: Readonly[str, str], key: Any) -> bool:
         """Whether the record is its own only item, as with a mapping that also takes batches."""
@@ -220,10 +220,11 @@ class Mapping:
                 steps.append(Step(item, None, [_refused(bad, item, None)]))
                 continue
             steps.append(Step(item, rule, [Dropped(made, item.path)] if isinstance(made, str) else list(made)))
-        return document, steps
+        return document, steps or [Step(Item(document), None, [Dropped(_NO_ITEMS, "$")])]
 
 
 _NO_HEADERS: Final[dict[str, str]] = {}
+_NO_ITEMS: Final = "the record holds no items"
 
 
 def _refused(bad: Bad, item: Item, raw: bytes | None) -> Refused:

@@ -28,15 +28,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
 def unused(model: Model, document: Any, steps: Iterable[Step]) -> list[Path]:
     """The document's fields that nothing looked at which took part in what it came to, in their order."""
     rules = (*model.rules, model.otherwise)
-    read = reads_of_admission(model)
+    read: set[Path] = set()
     for step in steps:
-        read |= reads_of_rules(model) if step.rule is None else reads_of_rule(model, rules[step.rule])
+        if step.rule is None:
+            read |= reads_of_rules(model) - reads_of_admission(model)
+        else:
+            read |= reads_of_rule(model, rules[step.rule])
     used = of_record(model, read) | reads_of_each(model)
+    asked = of_record(model, reads_of_admission(model))
     found: dict[Path, None] = {}
     for count, leaf in enumerate(leaves(document)):
         if count >= LEAVES_MAX:
             break
-        if leaf not in found and leaf and not any(_covers(path, leaf) for path in used):
+        if leaf in found or not leaf or any(_covers(path, leaf) for path in used):
+            continue
+        if not any(_asks(path, leaf) for path in asked):
             found[leaf] = None
     return list(found)
 
@@ -44,6 +50,11 @@ def unused(model: Model, document: Any, steps: Iterable[Step]) -> list[Path]:
 def _covers(used: Path, leaf: Path) -> bool:
     """Whether the one lies on the way to the other: what is read whole is read with all its parts."""
     return leaf[: len(used)] == used or used[: len(leaf)] == leaf
+
+
+def _asks(asked: Path, leaf: Path) -> bool:
+    """Whether a condition looked at the leaf: that an object is there says nothing of what it holds."""
+    return leaf in (asked, (*asked, ELEMENT)) or asked[: len(leaf)] == leaf
 
 
 def written(path: Path) -> str:

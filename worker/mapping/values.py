@@ -275,6 +275,12 @@ MEANING: Final[Mapping[str, Callable[[str, str, dict[str, Any], str], None]]] = 
 """Types that mean nothing without certain fields → what checks for these."""
 
 
+def lacking(asked: list[tuple[bool, str]]) -> str:
+    """Which of the things asked for isn't there, for the end of a message."""
+    missing = [f"`{name}`" for held, name in asked if not held and name]
+    return f", without {', '.join(missing)}" if missing else ""
+
+
 def brief(*found: Any) -> str:
     """Values that tell kinds of record apart, for a message: names and versions, cut short."""
     return ", ".join(
