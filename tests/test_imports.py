@@ -23,7 +23,7 @@ ROOMS = [
     {"fold", "events", "company"},
     {"mapping"},
     {"stores", "transports"},
-    {"runtime"},
+    {"runtime", "connections"},
     {"replay"},
     {"lint", "scenarios"},
     {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive"},

@@ -9,16 +9,19 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.processes import bound, kill
+from worker.receive.server import CONNECTIONS_MAX
 from worker.transports import open_transport
 from worker.transports.base import EARLIEST, TopicPartition
 
@@ -181,3 +184,18 @@ def test_a_killed_receiver_loses_nothing_that_it_answered_for(
 @pytest.mark.broker
 def test_a_killed_receiver_loses_nothing_on_a_real_broker(broker: str, start: Callable[[str, str], Process]) -> None:
     asyncio.run(in_time(f"kafka://{broker}", start, 3_000))
+
+
+def test_connections_that_are_left_open_keep_no_webhook_out(
+    tmp_path: Path, start: Callable[[str, str], Process]
+) -> None:
+    """As many as the receiver takes and more, half of them in the midst of a request's head."""
+    receiver = start(f"embedded:{tmp_path / 'log.db'}", "webhooks")
+    asyncio.run(receiver.ready())
+    address = httpx.URL(receiver.address)
+    with ExitStack() as stack:
+        for number in range(CONNECTIONS_MAX + 50):
+            left = stack.enter_context(socket.create_connection((address.host, address.port)))
+            left.sendall(b"POST /in/own HTTP/1.1\r\n" if number % 2 else b"")
+        taken, put_off = asyncio.run(send(receiver.address, list(range(30)), lambda taken: None))
+    assert (len(taken), put_off) == (30, 0)

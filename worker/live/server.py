@@ -10,6 +10,7 @@ from typing import Final, Self
 import uvicorn
 from structlog.typing import FilteringBoundLogger
 
+from worker.connections import Connection
 from worker.live.application import Application
 
 CONNECTIONS_MAX: Final = 200
@@ -34,7 +35,7 @@ class LiveServer:
             proxy_headers=False,
             lifespan="off",
             ws="none",
-            http="h11",
+            http=Connection,
             loop="asyncio",
             h11_max_incomplete_event_size=REQUEST_BYTES_MAX,
             limit_concurrency=CONNECTIONS_MAX,

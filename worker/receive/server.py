@@ -12,12 +12,13 @@ from types import FrameType
 import uvicorn
 from structlog.typing import FilteringBoundLogger
 
+from worker.connections import Connection
 from worker.receive.application import Receiver, Rules
 from worker.receive.sources import Source
 from worker.receive.writer import Limits, Writer
 from worker.transports.base import Transport
 
-CONNECTIONS_MAX = 2_000
+CONNECTIONS_MAX = 900  # below the open files that a process has by default, 1,024
 GRACE_SECONDS = 10
 
 
@@ -45,6 +46,7 @@ def serve(
         server_header=False,
         proxy_headers=False,
         lifespan="off",
+        http=Connection,
         limit_concurrency=CONNECTIONS_MAX,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
