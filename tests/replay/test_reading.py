@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 from itertools import count
@@ -22,7 +23,7 @@ from worker.replay import ReplayError, Source, replay
 from worker.replay import lines as lines_module
 from worker.replay.families import Families, ties
 from worker.replay.inputs import open_inputs
-from worker.replay.lines import LINE_BYTES_MAX, format_of, read_lines
+from worker.replay.lines import format_of, read_lines
 from worker.replay.records import Span
 from worker.replay.spread import lay, part_count, spans
 
@@ -86,16 +87,38 @@ def test_a_byte_order_mark_and_carriage_returns_are_no_part_of_an_event(tmp_path
     assert (summary.totals.contacts, summary.totals.dead_letters, summary.totals.stage_changes) == (1, 0, 2)
 
 
-def test_a_line_without_an_end_takes_bounded_memory_and_is_a_dead_letter(tmp_path: Path) -> None:
+def test_a_line_without_an_end_takes_bounded_memory_and_is_a_dead_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 4 * lines_module.BLOCK_BYTES
+    monkeypatch.setattr(lines_module, "LINE_BYTES_MAX", most)
     path = tmp_path / "one-line"
-    path.write_bytes(b"x" * (3 * LINE_BYTES_MAX) + b"\n" + event(0, "form.submitted") + b"\n")
+    path.write_bytes(b"x" * (3 * most) + b"\n" + event(0, "form.submitted") + b"\n")
     found = whole(path)
     assert len(found) == 2
-    assert len(found[0]) <= LINE_BYTES_MAX + lines_module.BLOCK_BYTES
+    assert len(found[0]) <= most + lines_module.BLOCK_BYTES
     summary = replay(job([Source(path, path.name)]), tmp_path / "out")
     assert dict(summary.totals.reasons) == {"too-large": 1}
     row = json.loads((tmp_path / "out" / "dead-letters.jsonl").read_bytes())
     assert (row["record"], len(row["digest"])) == (None, 64)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_refused_line_is_told_with_its_own_number_size_and_digest(
+    tmp_path: Path, processes: int, packed: bool
+) -> None:
+    """Files are read in blocks; numbers go on from one to the next, and a line may be longer than many of them."""
+    large = b'{"much": "' + b"x" * 20_000_000 + b'"}'
+    lines = [b"broken" if at % 5_000 == 4_999 else event(0, "page.viewed", f"c-{at}") for at in range(20_000)]
+    lines[2_000] = large
+    path = tmp_path / "events"
+    body = b"\n".join(lines)
+    path.write_bytes(gzip.compress(body, 1) if packed else body)
+    replay(job([Source(path, path.name, format_of(path))]), tmp_path / "out", processes=processes)
+    rows = [json.loads(row) for row in (tmp_path / "out" / "dead-letters.jsonl").read_bytes().splitlines()]
+    assert [row["source"] for row in rows] == [f"events:{number}" for number in (2_001, 5_000, 10_000, 15_000, 20_000)]
+    assert (rows[0]["size"], rows[0]["digest"]) == (len(large), hashlib.sha256(large).hexdigest())
 
 
 EVENTS = st.sampled_from(

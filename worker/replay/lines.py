@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
@@ -15,7 +16,7 @@ from worker.replay.records import Format, ReplayError, Source, Span
 
 BLOCK_BYTES: Final = 1 << 19  # with the rest of a line before it, less than one event may have
 PACKED_BYTES: Final = 1 << 16  # of a compressed file at a time: what comes of them is bounded, too
-LINE_BYTES_MAX: Final = 4 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
+LINE_BYTES_MAX: Final = 64 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
 MARK: Final = b"\xef\xbb\xbf"  # a byte order mark, which some editors put first
 
 Progress = Callable[[int], None]
@@ -57,24 +58,22 @@ def _span(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[li
         # The line that was begun before the span belongs to the one before it.
         file.seek(span.start - 1)
         _rest_of_line(file)
-    left = span.end - file.tell()
-    carry, first = b"", span.start == 0
+    yield from _split(_blocks(file, span, progress))
+
+
+def _blocks(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[bytes]:
+    left, first = span.end - file.tell(), span.start == 0
     while left > 0:
         block = file.read(min(BLOCK_BYTES, left))
         if not block:
-            break
+            return
         left -= len(block)
         if progress is not None:
             progress(len(block))
         if left <= 0 and not block.endswith(b"\n"):
             block += _rest_of_line(file)
-        if first:
-            block, first = block.removeprefix(MARK), False
-        lines = _parts(carry, block)
-        carry = lines.pop()
-        yield lines
-    if carry:
-        yield [carry]
+        yield block.removeprefix(MARK) if first else block
+        first = False
 
 
 def _rest_of_line(file: IO[bytes]) -> bytes:
@@ -89,25 +88,29 @@ def _rest_of_line(file: IO[bytes]) -> bytes:
             return kept if kept.endswith(b"\n") or not ended else kept + b"\n"
 
 
-def _parts(carry: bytes, block: bytes) -> list[bytes]:
-    lines = block.split(b"\n")
-    if carry:
-        lines[0] = carry[:LINE_BYTES_MAX] + lines[0]
-    if len(lines) == 1 and len(lines[0]) > LINE_BYTES_MAX:
-        lines[0] = lines[0][:LINE_BYTES_MAX]
-    return lines
+def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The lines that end in each block; what is left of the last one counts as a line."""
+    begun: list[bytes] = []  # pieces of the line whose end is still to come
+    size = 0
+    for block in blocks:
+        lines = block.split(b"\n")
+        rest = lines.pop()
+        if lines and begun:
+            lines[0] = b"".join([*begun, lines[0]])
+        if lines:
+            yield lines
+            begun, size = [], 0
+        if rest and size < LINE_BYTES_MAX:
+            begun.append(rest)
+            size += len(rest)
+    if begun:
+        yield [b"".join(begun)]
 
 
 def _whole(file: IO[bytes], form: Format, progress: Progress | None) -> Iterator[list[bytes]]:
-    carry, first = b"", True
-    for block in _gunzipped(file, progress) if form == "gzip" else _unpacked(file, progress):
-        if first:
-            block, first = block.removeprefix(MARK), False
-        lines = _parts(carry, block)
-        carry = lines.pop()
-        yield lines
-    if carry:
-        yield [carry]
+    blocks = _gunzipped(file, progress) if form == "gzip" else _unpacked(file, progress)
+    first = next(blocks, b"")
+    yield from _split(chain([first.removeprefix(MARK)], blocks))
 
 
 def _gunzipped(file: IO[bytes], progress: Progress | None) -> Iterator[bytes]:

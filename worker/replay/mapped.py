@@ -14,7 +14,7 @@ from worker.mapping.mapping import Headers, Mapping
 from worker.mapping.outcome import Refused, Result
 from worker.mapping.router import Router
 from worker.mapping.samples import read_samples
-from worker.replay.records import DeadLetter, ReplayError, Source, position
+from worker.replay.records import DeadLetter, ReplayError, Source, kept, position
 from worker.replay.topic import records
 from worker.transports.base import Transport
 
@@ -97,7 +97,7 @@ def map_records(
                 if isinstance(result, Event):
                     made = encode(result)
                 elif isinstance(result, Refused):
-                    dead.append(DeadLetter(position(number, line + 1), result.refusal, result.raw))
+                    dead.append(DeadLetter(position(number, line + 1), result.refusal, kept(result.raw)))
                     made = b""
                 else:
                     dropped += 1

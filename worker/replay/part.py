@@ -27,7 +27,7 @@ from worker.fold.state import Record, State, decode_entry
 from worker.fold.straight import fold_straight
 from worker.plan.plan import Move, Plan
 from worker.replay.families import Families, tie
-from worker.replay.records import NUMBER_BITS, DeadLetter
+from worker.replay.records import NUMBER_BITS, DeadLetter, kept
 from worker.replay.rows import contact_row
 from worker.replay.world import World, in_order
 
@@ -151,7 +151,8 @@ class Part:
         ahead = terms.wall + AHEAD_MS if terms.as_of is None else NEVER
         last = terms.as_of if terms.as_of is not None else NEVER
         newest, count, offset = self.newest, 0, source << NUMBER_BITS
-        for number, line, event in zip(numbers, lines, self._decoded(lines), strict=False):
+        # The numbers last: `zip` takes one from each in turn, and they go on after these lines.
+        for line, event, number in zip(lines, self._decoded(lines), numbers, strict=False):
             if isinstance(event, Refusal):
                 if line and not line.isspace():
                     count += 1
@@ -373,7 +374,7 @@ class Part:
             self.told.append(Told(body.at, first, message.key, message.body))
 
     def _refuse(self, at: int, refusal: Refusal, line: bytes) -> None:
-        self.dead.append(DeadLetter(at, refusal, line))
+        self.dead.append(DeadLetter(at, refusal, kept(line)))
         self.totals.reasons[refusal.reason] += 1
 
 

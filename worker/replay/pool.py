@@ -90,9 +90,9 @@ class Pool(Generic[Setting]):
         """The results of the task for each of these arguments, in their order. Raises what a task raises."""
         if self._executor is None:
             return [task(self.setting, self._report, *arguments) for arguments in calls]
-        futures = [self._executor.submit(_call, task, tuple(arguments)) for arguments in calls]
-        left = set(futures)
-        try:
+        try:  # a process may be gone before all calls are handed out
+            futures = [self._executor.submit(_call, task, tuple(arguments)) for arguments in calls]
+            left = set(futures)
             while left:
                 finished, left = wait(left, REPORT_SECONDS, FIRST_EXCEPTION)
                 self._tell()

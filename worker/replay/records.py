@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ Format = Literal["plain", "gzip", "zstd"]
 
 SOURCES_MAX: Final = 4_000
 NUMBER_BITS: Final = 52
+RECORD_BYTES_MAX: Final = 65_536  # of a refused record that is kept whole
 
 
 class ReplayError(Exception):
@@ -44,12 +46,26 @@ class Span(NamedTuple):
     end: int
 
 
+class Digest(NamedTuple):
+    """What stands for a record that is too large to be kept."""
+
+    sha256: str
+    size: int
+
+
+def kept(record: bytes) -> bytes | Digest:
+    """The record as it came, or what stands for it: refused ones are held until all is read."""
+    if len(record) <= RECORD_BYTES_MAX:
+        return record
+    return Digest(hashlib.sha256(record).hexdigest(), len(record))
+
+
 class DeadLetter(NamedTuple):
     """A record that was not accepted. `position` orders them as they were read, see `position`."""
 
     position: int
     refusal: Refusal
-    record: bytes
+    record: bytes | Digest
 
 
 def position(source: int, number: int) -> int:

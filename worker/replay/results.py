@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ from typing import IO, Any, Final, Self
 import msgspec
 
 from worker.replay.part import History
-from worker.replay.records import DeadLetter, ReplayError, Source, place_of
+from worker.replay.records import DeadLetter, Digest, ReplayError, Source, place_of
 
 STAGE_CHANGES: Final = "stage-changes.jsonl"
 CONTACTS: Final = "contacts.jsonl"
@@ -24,7 +23,6 @@ COMPANIES: Final = "companies.jsonl"
 DEAD_LETTERS: Final = "dead-letters.jsonl"
 FILES: Final = (STAGE_CHANGES, CONTACTS, COMPANIES, DEAD_LETTERS)
 
-RECORD_BYTES_MAX: Final = 65_536  # of a refused record that is written out; of a larger one its digest
 BUFFER_BYTES: Final = 1 << 20
 TAKEN_BYTES: Final = 1 << 16  # of each part, of which there may be many
 
@@ -90,8 +88,8 @@ def dead_row(sources: Sequence[Source], letter: DeadLetter) -> dict[str, Any]:
         "source": place_of(sources, letter.position),
     }
     record = letter.record
-    if len(record) > RECORD_BYTES_MAX:
-        return {**row, "record": None, "digest": hashlib.sha256(record).hexdigest(), "size": len(record)}
+    if isinstance(record, Digest):
+        return {**row, "record": None, "digest": record.sha256, "size": record.size}
     try:
         return {**row, "record": record.decode() or None}
     except UnicodeDecodeError:

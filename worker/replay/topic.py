@@ -15,7 +15,7 @@ import msgspec
 
 from worker.events import check_key, decode, encode
 from worker.fold.outcome import Event, Refusal
-from worker.replay.records import DeadLetter, ReplayError, Source, position
+from worker.replay.records import DeadLetter, ReplayError, Source, kept, position
 from worker.transports.base import EARLIEST, Reader, Record, TopicPartition, Transport
 from worker.transports.partitioner import Hash, named
 
@@ -73,7 +73,7 @@ def copy_topic(
             beside.write(_place.pack(record.partition, record.offset))
             taken = _line(record, count, rule)
             if isinstance(taken, Refusal):
-                dead.append(DeadLetter(position(number, at), taken, record.value or b""))
+                dead.append(DeadLetter(position(number, at), taken, kept(record.value or b"")))
                 taken = b""
             out.write(taken + b"\n")
     return Source(lines, topic, origin=Offsets(topic, places)), dead
