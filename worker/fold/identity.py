@@ -125,11 +125,13 @@ class Person:
         owner = owner_at(forward.claims, kept.time)
         kept.origin = kept.origin or forward.name
         if forward.claims[0][4] == "identified" and kept.type not in IDENTITY_TYPES:
-            if any(other.id == kept.id and other.source == kept.source for other in forward.events):
+            known = any(other.id == kept.id and other.source == kept.source for other in forward.events)
+            if known and forward.name not in passed:
                 self.outcome.duplicates += 1
                 return None
-            forward.events.append(kept)
-            del forward.events[:-FORWARD_KEPT]
+            if not known:
+                forward.events.append(kept)
+                del forward.events[:-FORWARD_KEPT]
         forward.used = max(forward.used, kept.time, self.now)
         self._send(owner, Forwarded(owner, kept, [*passed, forward.name]))
         if kept.type == "contact.erased":
@@ -263,16 +265,20 @@ class Person:
             self._send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=True))
         before = list(forward.claims)
         forward.claims = sorted([*before, made])[-DEFERRED_MAX:]
-        moved: dict[str, list[list[str]]] = {}
+        self._move(forward, before)
+        return None
+
+    def _move(self, forward: Forward, before: list[list[Any]]) -> None:
+        """What an anonymous id keeps goes to whose it is by its claims, and leaves whose it was by those `before`."""
+        moved: dict[tuple[str, str], list[list[str]]] = {}
         for event in forward.events:
             was, now = owner_at(before, event.time), owner_at(forward.claims, event.time)
             if was != now:
-                moved.setdefault(was, []).append([event.id, event.source])
+                moved.setdefault((was, now), []).append([event.id, event.source])
                 self._send(now, Forwarded(now, event, [forward.name]))
-        for was, events in moved.items():
-            self._send(was, Withdrawn(was, forward.name, events))
+        for (was, now), events in moved.items():
+            self._send(was, Withdrawn(was, forward.name, events, now))
         self.outcome.changed = True
-        return None
 
     def answer(self, answer: Answer) -> Refusal | None:
         """The claimed id's record arrives: both histories are folded as one."""
@@ -292,7 +298,9 @@ class Person:
         identity = record.identity = record.identity or Identity()
         claim = identity.pending.pop(answer.of, None)
         if claim is None and answer.of in identity.merged and not answer.events and not answer.base:
-            return None  # an identification that was made again
+            self._done(contact, answer)  # an identification that was made again
+            self._tell_once(contact)
+            return None
         claim = claim or [record.newest, answer.source, answer.id]
         made = self._done(contact, answer)
         if answer.granted:
@@ -305,6 +313,7 @@ class Person:
                     identity.pending[other] = wanted
             identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
             take_in(contact, answer, made)
+            self._tell_once(contact)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
         return self._claims_that_waited(identity)
@@ -317,6 +326,24 @@ class Person:
         if refusals:
             return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
         return None
+
+    @staticmethod
+    def _tell_once(contact: Contact) -> None:
+        """Of several events of one merge that is done only the earliest tells of it."""
+        events = contact.reorder()
+        telling: dict[Any, bool] = {}
+        for event in events:
+            other = event.data.get(MERGES.get(event.type, ""))
+            if other is not None and "wanted" not in event.data:
+                telling[other] = True
+        for place, event in enumerate(events):
+            other = event.data.get(MERGES.get(event.type, ""))
+            if other in telling and not event.data.get("wanted"):
+                tells = telling[other]
+                telling[other] = False
+                if tells != ("wanted" not in event.data):
+                    data = {name: value for name, value in event.data.items() if name != "wanted"}
+                    events[place] = replace(event, data=data if tells else {**data, "wanted": False})
 
     def _done(self, contact: Contact, answer: Answer) -> Kept:
         """The merge event, where it still lies in the tail, now says that the merge is done, or nothing."""
@@ -338,7 +365,7 @@ class Person:
         origin = body.event.origin
         if origin == self.name:
             body.event.origin = ""
-        elif not self._is_also(origin) and len(body.passed) < PASSED_MAX:
+        elif not any(map(self._is_also, [origin, *body.passed])) and len(body.passed) < PASSED_MAX:
             # It was split off, or this contact was erased, while the event was on its way.
             self._send(origin, Forwarded(origin, body.event, [*body.passed, self.name]))
             return None
@@ -354,12 +381,17 @@ class Person:
     def withdrawn(self, body: Withdrawn) -> None:
         """Events that turned out to be somebody else's leave this history."""
         self.name = body.to
-        if isinstance(self.holder, Forward):
-            owner = self.holder.claims[0][3]
-            self._send(owner, Withdrawn(owner, body.origin, body.events))
-        elif isinstance(self.holder, Contact) and self.holder.record is not None:
+        holder = self.holder
+        if isinstance(holder, Forward):
+            for owner in dict.fromkeys(claim[3] for claim in holder.claims):
+                self._send(owner, Withdrawn(owner, body.origin, body.events, body.now, round_about=True))
+        elif isinstance(holder, Contact) and holder.record is not None:
             gone = {(identity, source) for identity, source in body.events}
-            self._remove(self.holder, lambda event: event.origin == body.origin and (event.id, event.source) in gone)
+            events = self._remove(
+                holder, lambda event: event.origin == body.origin and (event.id, event.source) in gone
+            )
+            if events and (body.round_about or body.now == self.name or self._is_also(body.now)):
+                self._send(body.origin, Restored("", body.origin, events))  # which knows whose they are by now
 
     @staticmethod
     def _remove(contact: Contact, which: Any) -> list[Kept]:
@@ -410,8 +442,13 @@ class Person:
         self.name = body.to
         forward = self.holder
         if isinstance(forward, Forward):
-            forward.claims = [claim for claim in forward.claims if claim[3] != body.of]
+            before = forward.claims
+            forward.claims = [claim for claim in before if claim[3] != body.of]
+            self.outcome.changed |= len(forward.claims) < len(before)
             if forward.claims:
+                for event in body.events:
+                    owner = owner_at(forward.claims, event.time)
+                    self._send(owner, Forwarded(owner, event, [forward.name]))
                 return
         contact = self.contact()
         for event in body.events:

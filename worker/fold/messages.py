@@ -58,15 +58,23 @@ class Forwarded(msgspec.Struct, array_like=True, tag="event"):
 
 
 class Withdrawn(msgspec.Struct, array_like=True, tag="withdrawn"):
-    """Events of `origin` that belong to another person after all, by id and source."""
+    """Events of `origin` that belong to another person after all, `now`, by id and source.
+
+    `round_about`: it was told to an id that has gone to `to`, so what `origin` told `to` itself may be newer.
+    """
 
     to: str
     origin: str
     events: list[list[str]]
+    now: str
+    round_about: bool = False
 
 
 class Restored(msgspec.Struct, array_like=True, tag="restored"):
-    """A split: the events that were `to`'s own go back to it, with those of the ids that it had been: `merged`."""
+    """Events of `to` go back to it, with those of the ids that it had been: `merged`.
+
+    `of` is the contact that it is no longer (a split, an erasure); empty where only their place is in doubt.
+    """
 
     of: str
     to: str
