@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -275,6 +276,44 @@ def test_a_committed_offset_that_expired_stops_the_worker_rather_than_reading_al
     bench.worker.close()
     del bench.cluster.groups[GROUP].offsets[TopicPartition(HOOKS, 0)]
     bench.start()
+    with pytest.raises(Halt, match=r"has folded records of hooks\[0\], but has no committed offset"):
+        bench.turn(200)
+
+
+def test_a_worker_that_is_not_given_an_input_of_its_group_says_so_once_and_loses_nothing_of_it() -> None:
+    bench = Fed(partitions=2)
+    bench.hook(bench.item("ann", name="1"))
+    bench.settle()
+    only_other: dict[str, Any] = {"input": (Input(OTHER),), "routers": {OTHER: routers()[OTHER]}}
+
+    def told(name: str) -> bool:
+        return any(line.split()[2] == name for line in bench.published())
+
+    for name in ("own-1", "own-2"):  # what is written in between doesn't hide it from the next one
+        bench.start(**only_other)
+        bench.hook(bench.item("ann"))
+        bench.send("seen", "ann", name)
+        bench.until(partial(told, name), "our own event")
+    said = bench.listener.of("input-left-out")
+    assert [line["topics"] for line in said] == [[HOOKS], [HOOKS]]
+    assert "the same --input" in said[0]["says"]
+    bench.start(input=(Input(HOOKS, None, "hooks"), Input(OTHER)), routers=routers())
+    bench.settle()
+    assert len(bench.published()) == 5, "read where it was left"
+    assert len(bench.listener.of("input-left-out")) == 2
+
+
+def test_offsets_that_expire_while_an_input_is_left_out_are_missed_when_it_is_back() -> None:
+    bench = Fed()
+    bench.hook(bench.item("ann", name="1"))
+    bench.settle()
+    bench.start(input=(), routers={})
+    bench.until(lambda: len(bench.worker.live()) == 2, "live")
+    bench.send("seen", "ann", "own")
+    bench.until(lambda: "ann seen own 2" in bench.published(), "our own event")
+    bench.worker.close()
+    del bench.cluster.groups[GROUP].offsets[TopicPartition(HOOKS, 0)]
+    bench.start(input=(Input(HOOKS, None, "hooks"), Input(OTHER)), routers=routers())
     with pytest.raises(Halt, match=r"has folded records of hooks\[0\], but has no committed offset"):
         bench.turn(200)
 

@@ -44,7 +44,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     worker_version: str
     kept: tuple[Definition, ...] = ()
     layouts: dict[str, str] = {}  # of each of these definitions, by fingerprint: how its states are laid out
-    inputs: dict[str, int] = {}  # partition counts of other topics whose offsets the partition's transactions commit
+    inputs: dict[str, int] = {}  # partition counts of other topics of which it was read
 
 
 _encoder = msgspec.json.Encoder()

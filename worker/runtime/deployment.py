@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import msgspec
+from structlog.typing import FilteringBoundLogger
 
 from worker.runtime.changelog import (
     DEPLOYMENT_KEY,
@@ -36,9 +37,12 @@ class Deployments:
         store: Store,
         partitions: int,
         worker_version: str,
+        log: FilteringBoundLogger,
         feeds: Feeds = NONE,
     ) -> None:
         self._feeds = feeds
+        self._log = log
+        self._left_out: frozenset[str] = frozenset()  # inputs of the group that this worker said it has not
         self._definition = Definition(engine.lifecycle, engine.version, engine.fingerprint)
         self._settings = settings
         self._store = store
@@ -74,9 +78,8 @@ class Deployments:
         Called once the store equals the changelog. Raises `Halt` where the group runs otherwise.
         """
         value = self._store.get(held.number, DEPLOYMENT_KEY)
-        inputs = dict(self._feeds.counts)
         if value is None:
-            held.deployment = encode_deployment(msgspec.structs.replace(self._own, inputs=inputs))
+            held.deployment = encode_deployment(msgspec.structs.replace(self._own, inputs=self._feeds.counts))
             return
         try:
             found = decode_deployment(value)
@@ -87,6 +90,7 @@ class Deployments:
             ) from None
         self._same_ways(found, held)
         self._same_offsets(found, held)
+        self._same_inputs(found)
         for definition in (*found.kept, found.definition):
             self._same(definition, str(held.changelog))
         before = {
@@ -99,6 +103,8 @@ class Deployments:
         for definition in kept:
             self._learn(definition, layouts[definition.fingerprint])
         layouts |= self._own.layouts
+        # What was read once stays named: its offsets are the group's still, and may not be forgotten unnoticed.
+        inputs = {**found.inputs, **self._feeds.counts}
         own = msgspec.structs.replace(self._own, kept=kept, layouts=layouts, inputs=inputs)
         held.deployment = None if encode_deployment(own) == value else encode_deployment(own)
 
@@ -149,6 +155,19 @@ class Deployments:
                     "it may have expired: set it with kafka-consumer-groups --reset-offsets (--to-earliest reads all "
                     "of it again: what is inside the horizon changes nothing, what is older is refused as too late)",
                 )
+
+    def _same_inputs(self, found: Deployment) -> None:
+        """Said and not refused: an input may have been given up, and of one left out by mistake nothing is lost."""
+        left_out = frozenset(found.inputs) - self._feeds.counts.keys() - self._left_out
+        if left_out:
+            self._left_out |= left_out
+            self._log.warning(
+                "input-left-out",
+                topics=sorted(left_out),
+                says="the group has read these, and this worker is not given them: what goes with its partitions is "
+                "read by nobody, and timers of workers that have them wait for it; start every worker of a group with "
+                "the same --input, unless these were given up",
+            )
 
     def _same_ways(self, found: Deployment, held: Held) -> None:
         ways = (

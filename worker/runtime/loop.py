@@ -168,7 +168,7 @@ class Worker:
         self.metrics.partitions = topics.partitions
         feeds = Feeds(self._routers, topics.feeds, topics.partitions)
         crossing = [TopicPartition(topics.input, number) for number in range(topics.partitions) if settings.rekey]
-        deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version(), feeds)
+        deployments = Deployments(settings, self._engine, self._store, topics.partitions, worker_version(), log, feeds)
         shadow = Shadow(settings)
         log.info(
             "worker-started",
