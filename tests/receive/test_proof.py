@@ -152,7 +152,9 @@ class Process:
 class Proof:
     """One run: topics, group and processes of its own on the broker."""
 
-    def __init__(self, broker: str, folder: Path, count: int) -> None:
+    def __init__(self, broker: str, folder: Path, count: int, client: str) -> None:
+        """`client` is the worker's."""
+        self.client = client
         self.url, self.hosts = f"kafka://{broker}", broker
         self.folder = folder
         unique = f"proof-{uuid.uuid4().hex[:8]}"
@@ -167,7 +169,8 @@ class Proof:
         self.started: list[Process] = []
         lifecycle = folder / "webhooks.yaml"
         lifecycle.write_text(LIFECYCLE, encoding="utf-8")
-        (folder / "worker.toml").write_text("[kafka]\nsession_timeout_ms = 6000\n", encoding="utf-8")
+        session = "session_timeout_ms" if client == "kafka-python" else '"session.timeout.ms"'
+        (folder / "worker.toml").write_text(f"[kafka]\n{session} = 6000\n", encoding="utf-8")
 
     def receiver(self) -> Process:
         sources = [argument for vendor in VENDORS for argument in ("--source", f"{vendor}={vendor}:S")]
@@ -180,8 +183,8 @@ class Proof:
         self.started.append(
             Process(
                 self.folder, "worker", "run", "--lifecycle", str(self.folder / "webhooks.yaml"), "--broker", self.url,
-                "--config", str(self.folder / "worker.toml"), "--group", self.group, "--instance-id", "one",
-                "--state-dir", str(self.folder / "state"), "--input-topic", self.topics["in"],
+                "--client", self.client, "--config", str(self.folder / "worker.toml"), "--group", self.group,
+                "--instance-id", "one", "--state-dir", str(self.folder / "state"), "--input-topic", self.topics["in"],
                 "--output-topic", self.topics["out"], "--dead-letter-topic", self.topics["dead"],
                 "--contacts-topic", self.topics["contacts"], "--transaction-timeout-ms", "5000", *inputs,
             )
@@ -350,12 +353,16 @@ class Proof:
         assert len(hooks) > len(self.genuine), "some came again"
 
 
+Prove = Callable[[int, str, float], None]
+"""Takes how many webhooks, the worker's client, and how long the worker may need for what is left in the end."""
+
+
 @pytest.fixture
-def prove(broker: str, tmp_path: Path) -> Iterator[Callable[[int, float], None]]:
+def prove(broker: str, tmp_path: Path) -> Iterator[Prove]:
     proofs: list[Proof] = []
 
-    def prove_(count: int, seconds: float) -> None:
-        proof = Proof(broker, tmp_path, count)
+    def prove_(count: int, client: str, seconds: float) -> None:
+        proof = Proof(broker, tmp_path, count, client)
         proofs.append(proof)
         asyncio.run(proof.send_all())
         transport = open_transport(proof.url)
@@ -374,12 +381,13 @@ def prove(broker: str, tmp_path: Path) -> Iterator[Callable[[int, float], None]]
 
 
 @pytest.mark.broker
-def test_every_genuine_webhook_is_in_exactly_one_history(prove: Callable[[int, float], None]) -> None:
-    prove(1_000, 120)
+def test_every_genuine_webhook_is_in_exactly_one_history(prove: Prove) -> None:
+    prove(1_000, "kafka-python", 120)
 
 
 @pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.timeout(1_800)
-def test_ten_thousand_webhooks_are(prove: Callable[[int, float], None]) -> None:
-    prove(10_000, 600)
+@pytest.mark.parametrize("client", ["kafka-python", "confluent-kafka"])
+def test_ten_thousand_webhooks_are(client: str, prove: Prove) -> None:
+    prove(10_000, client, 600)

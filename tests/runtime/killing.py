@@ -30,16 +30,15 @@ from kafka.errors import KafkaError
 from tests.broker.kafka import Broker
 from tests.processes import bound, kill
 from tests.runtime import reading
+from tests.runtime.arriving import PARTITIONS, Mixed, Plain
 from tests.runtime.reading import Body
-from tests.runtime.traffic import NO_EVENT, Cast, Traffic
+from tests.runtime.traffic import Cast, Traffic
 from worker.instants import format_instant
-from worker.runtime.dead_letters import MESSAGE, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
+from worker.runtime.dead_letters import MESSAGE, REASON, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
 from worker.transports import open_transport
-from worker.transports.base import EARLIEST, Admin, Producer, Record, Send, TopicPartition, TopicSpec
+from worker.transports.base import EARLIEST, Admin, Producer, Record, TopicPartition, TopicSpec
 from worker.transports.errors import Retriable, TransportError
-from worker.transports.partitioner import partition_of
 
-PARTITIONS = 4
 PLACES = 3
 CAST = Cast(contacts=150, quiet=30, pairs=12, chains=6, crossings=8, circles=4, anonymous=10)
 DAY_MS = 86_400_000
@@ -119,14 +118,19 @@ class Chaos:
         events: int,
         client: str = "kafka-python",
         broker: Broker | None = None,
+        mixed: bool = False,
     ) -> None:
-        """With `broker`, it is that one that meets with misfortune, and not the workers."""
+        """With `broker`, it is that one that meets with misfortune, and not the workers.
+
+        `mixed`: most of the traffic comes from other topics, by mappings, and our own events lie under wrong keys too.
+        """
         self.broker = broker
         self.random = random.Random(f"chaos {seed}")
         self.seed = seed
         self.traffic = Traffic(seed, events, int(time.time() * 1000) - START_BEFORE_MS, SPAN_MS, CAST)
         unique = f"kill-{seed}-{os.getpid()}-{time.time_ns() % 1_000_000}"
-        self.topics = {name: f"{unique}-{name}" for name in ("in", "out", "dead", "contacts")}
+        self.arriving = Mixed(unique, folder, seed) if mixed else Plain(unique)
+        self.topics = {name: f"{unique}-{name}" for name in ("out", "dead", "contacts")}
         self.group = unique
         self.folder = folder
         self.address = f"kafka://{address}"
@@ -136,12 +140,13 @@ class Chaos:
         self.command = [
             *LIFECYCLE, "run",
             "--lifecycle", "10ex", "--broker", self.address, "--client", client, "--config", str(config),
-            "--group", self.group, "--input-topic", self.topics["in"], "--output-topic", self.topics["out"],
+            "--group", self.group, "--input-topic", self.arriving.input, "--output-topic", self.topics["out"],
             "--dead-letter-topic", self.topics["dead"], "--contacts-topic", self.topics["contacts"],
             "--transaction-timeout-ms", "5000", "--batch-records", "200", "--timer-keys", "50",
             "--purge-interval-ms", "2000", "--refresh-interval-ms", "3000", "--clock-interval-ms", "200",
             # Limits on what a busy machine makes of this; none of them is what is tried here.
             "--startup-timeout-ms", "120000", "--stop-timeout-ms", "60000", "--fenced-max", "100",
+            *self.arriving.arguments,
         ]  # fmt: skip
         self.places = [Place(f"place-{number}", self.command, folder) for number in range(PLACES)]
         self.stack = ExitStack()
@@ -160,7 +165,8 @@ class Chaos:
         self.stack.callback(self.transport.close)
         self.admin: Admin = self.transport.admin()
         self.stack.callback(self.admin.close)
-        self.admin.create(TopicSpec(self.topics["in"], PARTITIONS))
+        for topic, partitions in self.arriving.topics.items():
+            self.admin.create(TopicSpec(topic, partitions))
         self.producer: Producer | None = None
         for place in self.places:
             self.stack.callback(place.kill)
@@ -216,13 +222,12 @@ class Chaos:
 
     def _send(self, count: int) -> None:
         """Some records in one transaction: so the input has markers too."""
-        topic = self.topics["in"]
-        records = [self.traffic.next() for _ in range(count)]
+        sends = self.arriving.sends([self.traffic.next() for _ in range(count)])
         try:
             if self.producer is None:
                 self.producer = self.transport.producer(f"{self.group}-traffic")
             self.producer.begin()
-            self.producer.send([Send(topic, partition_of(key, PARTITIONS), key, value) for key, value in records])
+            self.producer.send(sends)
             self.producer.flush(CALL_MS)
             self.producer.commit(CALL_MS)
         except TransportError:  # it came or it didn't: what the topic holds is what was sent
@@ -347,7 +352,7 @@ class Chaos:
             return False  # asked again, within the limit of who asks
         at = {TopicPartition(place.topic, place.partition): told.offset for place, told in committed.items()}
         last: dict[TopicPartition, int] = {}
-        for topic in (self.topics["in"], f"{self.group}-internal"):
+        for topic in (*self.arriving.topics, f"{self.group}-internal"):
             for record in self.read(topic):
                 last[TopicPartition(topic, record.partition)] = record.offset
         return all(at.get(place, -1) > offset for place, offset in last.items())
@@ -362,7 +367,7 @@ class Chaos:
 
     def read(self, topic: str) -> list[Record]:
         """All that a read_committed reader sees of the topic."""
-        places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+        places = [TopicPartition(topic, number) for number in range(self.arriving.topics.get(topic, PARTITIONS))]
         reader = self.transport.reader()
         try:
             reader.assign(dict.fromkeys(places, EARLIEST))
@@ -387,11 +392,12 @@ class Chaos:
         for record in self.read(self.topics["contacts"]):
             latest[(record.key or b"").decode()] = None if record.value is None else json.loads(record.value)
         reading.check_present(found, latest)
-        self.taken = self.read(self.topics["in"])  # what the topic took; a contact's events in their order
-        sent = {json.loads(each.value or b"")["id"] for each in self.taken if each.value != NO_EVENT}
-        refused = self._check_dead(sent)
+        taken = [record for topic in self.arriving.topics for record in self.read(topic)]
+        lines = self.arriving.lines(taken, self.folder)
+        sent = {json.loads(line)["id"] for line in lines}
+        refused = self._check_dead(taken, sent)
         stood = {claim for pair in self.traffic.crossings if sent.issuperset(pair) for claim in pair} - refused
-        wanted, contacts, companies = self.replay(stood, refused)
+        wanted, contacts, companies = self.replay(lines, stood, refused)
         reading.check_histories(found, wanted)
         reading.check_stands(latest, contacts)
         assert reading.companies(published) == companies
@@ -399,15 +405,14 @@ class Chaos:
         assert not ended & contacts.keys(), f"merged, and still there: {ended & contacts.keys()}"
 
     def replay(
-        self, first: set[str], refused: set[str]
+        self, lines: list[bytes], first: set[str], refused: set[str]
     ) -> tuple[dict[str, list[Body]], dict[str, Body], dict[str, str]]:
         """The same events through the offline fold: events out by contact, where contacts stand, companies' stages.
 
         Those that are to be `first` are, so that of crossing claims the same ones are `refused`.
         """
         events, out = self.folder / "events.jsonl", self.folder / "replayed"
-        lines = [each.value or b"" for each in self.taken if each.value != NO_EVENT]
-        lines.sort(key=lambda line: json.loads(line)["id"] not in first)
+        lines = sorted(lines, key=lambda line: json.loads(line)["id"] not in first)
         events.write_bytes(b"".join(line + b"\n" for line in lines))
         until = format_instant(int(time.time() * 1000) - 3_600_000)
         command = [*LIFECYCLE, "replay", str(events), "-l", "10ex", "--out", str(out), "--as-of", until]
@@ -421,20 +426,29 @@ class Chaos:
         contacts = {line["contact"]: line for line in told("contacts.jsonl")}
         return reading.by_contact(told("stage-changes.jsonl")), contacts, companies
 
-    def _check_dead(self, sent: set[str]) -> set[str]:
-        """Each record that is none is a dead letter, once; of crossing claims one is. Those claims' ids."""
-        dead = self.read(self.topics["dead"])
-        headers = [dict(record.headers) for record in dead]
-        places = Counter((each[SOURCE_TOPIC], each[SOURCE_PARTITION], each[SOURCE_OFFSET]) for each in headers)
-        assert set(places.values()) <= {1}, "a dead letter twice"
-        claims = [header for header, record in zip(headers, dead, strict=True) if record.value != NO_EVENT]
-        bad = {
-            (each.topic.encode(), str(each.partition).encode(), str(each.offset).encode())
-            for each in self.taken
-            if each.value == NO_EVENT
+    def _check_dead(self, taken: list[Record], sent: set[str]) -> set[str]:
+        """What can't be read is a dead letter as it came, once for a reason; of crossing claims one is. Those' ids."""
+        unread = {
+            (record.topic, record.partition, record.offset, reason): record.value
+            for record in taken
+            for reason in self.arriving.unreadable(record)
         }
-        missing = sorted((int(partition), int(offset)) for _, partition, offset in bad - places.keys())
-        assert not missing, f"no dead letters of {len(missing)} of {len(bad)} bad records: {missing}\n{self._stands()}"
-        assert len(dead) - len(claims) == len(bad), f"{len(dead) - len(claims)} dead letters of {len(bad)} bad records"
+        letters: Counter[object] = Counter()
+        found: set[tuple[str, int, int, str]] = set()
+        claims: list[str] = []
+        for record in self.read(self.topics["dead"]):
+            said = {name: (value or b"").decode() for name, value in record.headers}
+            offset, reason = int(said[SOURCE_OFFSET]), said[REASON]
+            place = (said[SOURCE_TOPIC], int(said[SOURCE_PARTITION]), offset, reason)
+            if place in unread:
+                found.add(place)
+                letters[place] += 1
+                assert record.value == unread[place], f"not as it came: {place}"
+            else:
+                claims.append(said[MESSAGE])
+                letters[place, record.value] += 1
+        assert set(letters.values()) <= {1}, f"dead letters twice: {[each for each in letters if letters[each] > 1]}"
+        missing = sorted(unread.keys() - found)
+        assert not missing, f"no dead letters of {len(missing)} of {len(unread)}: {missing}\n{self._stands()}"
         crossings = [pair for pair in self.traffic.crossings if sent.issuperset(pair)]
-        return reading.check_refused([(each[MESSAGE] or b"").decode() for each in claims], crossings)
+        return reading.check_refused(claims, crossings)
