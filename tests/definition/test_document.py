@@ -34,6 +34,7 @@ def test_numbers_truth_and_nothing_are_what_they_are() -> None:
         ("a: 1\nb: 2\na: 3", "3:1: duplicate-key: 'a' stands there twice; first on line 1"),
         ("a: &x 1\nb: *x", "1:4: alias: anchors (`&x`) are not used here"),
         ("a: {b: *x}", "1:8: alias: aliases (`*x`) are not used here"),
+        ("a: {*x: b, *x: c}", "1:5: alias: aliases (`*x:`) are not used here"),
         ("<<: {a: 1}", "1:1: alias: merge keys"),
         ("a: !!python/object/apply:os.system [ls]", "1:4: tag: tags"),
         ("a: !!int '3'", "1:4: tag: tags"),

@@ -66,7 +66,7 @@ FAULTS = [
     ("expect:\n    stage", "expect:\n    «stge", "unknown-field", "did you mean 'stage'?"),
     ("c2: {stage", "c2: {«stag", "unknown-field", "did you mean 'stage'?"),
     ("acme: {stage", "acme: {«status", "unknown-field", "did you mean 'customer_status'?"),
-    ('"2026-01-05T09:00:00+01:00"', '«"2026-01-05 9:00"', "bad-value", "RFC 3339"),
+    ('"2026-01-05T09:00:00+01:00"', '«"5 January"', "bad-value", "RFC 3339"),
     ('"2026-01-05T09:00:00+01:00"', "«+1d", "bad-value", "nothing before it to count from"),
     ("{at: +1d,", "{at: «+1y,", "bad-value", "'1y' is no duration"),
     ("{at: +1d,", "{at: «1,", "wrong-type", "a text"),
@@ -78,7 +78,6 @@ FAULTS = [
     ("data: {agreement_id: a", "note: x, data: {«note: y", "duplicate-key", "beside `data`"),
     ("qualified: false", "qualified: «no", "wrong-type", "true or false"),
     ("dead_letters: 0", "dead_letters: «-1", "bad-value", "at least 0"),
-    ("name: stands still", "name: «buys", "duplicate-name", "line 1"),
 ]
 
 
@@ -114,6 +113,35 @@ def test_a_whole_number_where_a_text_belongs_is_that_text() -> None:
 def test_the_clock_may_stand_before_an_event() -> None:
     first, _ = read_scenarios(TEXT.replace("until: +2d", "until: -1d"))
     assert first.until_ms == max(sent.time for sent in first.sent) - 24 * HOUR
+
+
+def test_an_id_that_was_given_is_no_other_events() -> None:
+    first, _ = read_scenarios(TEXT.replace("id: x", 'id: "1"'))
+    assert [sent.id for sent in first.sent] == ["1'", "2", "1", "4"]
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2026-01-05", "2026-01-05T00:00:00Z"),
+        ("2026-01-05T09:30Z", "2026-01-05T09:30:00Z"),
+        ('"2026-01-05 09:30"', "2026-01-05T09:30:00Z"),
+        ("2026-01-05T09:30:15.5", "2026-01-05T09:30:15.5Z"),
+        ("2026-01-05T09:30+02:00", "2026-01-05T07:30:00Z"),
+    ],
+)
+def test_a_time_written_by_hand_may_leave_out_seconds_hours_and_zone(written: str, meant: str) -> None:
+    first, _ = read_scenarios(TEXT.replace('"2026-01-05T09:00:00+01:00"', written))
+    assert first.sent[0].time == parse_instant(meant)
+
+
+def test_a_word_that_another_type_of_event_has_is_no_slip() -> None:
+    first, _ = read_scenarios(TEXT.replace("kind: demo", "from: x"))
+    assert first.sent[0].data == {"from": "x"}
+
+
+def test_two_scenarios_may_have_one_name() -> None:
+    assert [scenario.name for scenario in read_scenarios(TEXT.replace("stands still", "buys"))] == ["buys", "buys"]
 
 
 def test_a_field_of_ones_own_that_is_nearly_called_data_is_kept() -> None:

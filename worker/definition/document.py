@@ -277,6 +277,8 @@ class _Composer:
         if node.items is not None:
             self.fail(node.start, "yaml", "a key is a name, not a list or a mapping")
             raise DefinitionError(self.findings)
+        if isinstance(event, yaml_events.AliasEvent):
+            return f"*{event.anchor}\0{self.nodes}"  # told in `node`; kept apart, so that the rest is read too
         key = event.value
         if key == "<<" and event.style is None:
             self.fail(node.start, "alias", "merge keys (`<<`) are not used here: write out what is meant")

@@ -8,7 +8,7 @@ lifecycle's is told by `unknown_names`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -34,6 +34,7 @@ SCENARIOS_MAX = 2_000
 EVENTS_MAX = 5_000  # of one scenario
 
 _RELATIVE = re.compile(r"(\+-|[+-])(\S+)")
+_LEAVE_OUT = re.compile(r"(\d{4}-\d\d-\d\d)(?:[Tt ](\d\d:\d\d)(:\d\d(?:\.\d+)?)?([Zz]|[+-]\d\d:\d\d)?)?", re.ASCII)
 _OWN_KEYS = ("at", "type", "contact", "id", "source", "traits", "data")
 
 
@@ -167,20 +168,11 @@ def read_scenarios(given: Path | str | bytes, source: str | None = None) -> list
         raise DefinitionError([document.finding(0, "too-large", f"more than {SCENARIOS_MAX} scenarios")])
     scenarios: list[Scenario] = []
     findings: list[Finding] = []
-    names: dict[str, int] = {}
     for place in range(len(document.root.items)):
         try:
-            scenario = _scenario(document, place)
+            scenarios.append(_scenario(document, place))
         except DefinitionError as error:
             findings += error.findings
-            continue
-        if scenario.name in names:
-            fault = Fault(
-                (place, "name"), "duplicate-name", f"so is the scenario on line {names[scenario.name]} called"
-            )
-            findings += located(document, [fault])
-        names.setdefault(scenario.name, scenario.line)
-        scenarios.append(scenario)
     if findings:
         raise DefinitionError(findings)
     return scenarios
@@ -192,6 +184,7 @@ def _scenario(document: Document, place: int) -> Scenario:
     faults: list[Fault] = []
     sent: list[Sent] = []
     before: int | None = None
+    taken = {event.id for event in form.events}
     for number, event in enumerate(form.events):
         path = (place, "events", number)
         data = {**(event.model_extra or {}), **event.data}
@@ -205,7 +198,7 @@ def _scenario(document: Document, place: int) -> Scenario:
             Sent(
                 time=before,
                 type=event.type,
-                id=event.id or str(number + 1),
+                id=event.id or _free(str(number + 1), taken),
                 source=event.source,
                 subject=event.contact,
                 data=_texts(data, {**EVENT_FIELDS, **FIELDS.get(event.type, {})}),
@@ -233,12 +226,17 @@ def _texts(fields: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Any
     return {name: _as_written(value) if kinds.get(name) in ("text", "id") else value for name, value in fields.items()}
 
 
+def _free(id_: str, taken: Set[str | None]) -> str:
+    """An id for an event that has none: never that of another one, or the later of the two would be a repetition."""
+    return _free(f"{id_}'", taken) if id_ in taken else id_
+
+
 def _time(text: str, before: int | None, what: str) -> int:
     """Epoch ms of `+1d`, `-2h` (from `before`) or of an absolute time. Raises: ValueError."""
     match = _RELATIVE.fullmatch(text)
     if match is None:
         try:
-            return parse_instant(text)
+            return parse_instant(_whole(text))
         except ValueError as error:
             raise ValueError(f"'{text}' is {error}; or +1d, counted from the event before") from None
     if before is None:
@@ -249,11 +247,23 @@ def _time(text: str, before: int | None, what: str) -> int:
     return before + (step if match[1] == "+" else -step)
 
 
+def _whole(text: str) -> str:
+    """A time with what may be left out of one that is written by hand: seconds, the time of day, and UTC's `Z`."""
+    match = _LEAVE_OUT.fullmatch(text)
+    if match is None:
+        return text
+    day, minute, second, zone = match.groups()
+    return f"{day}T{minute or '00:00'}{second or ':00'}{zone or 'Z'}"
+
+
 def _misspelt(event: _EventForm, path: tuple[str | int, ...]) -> Iterator[Fault]:
-    """A field that is nearly a known one of this type is a slip; one's own field of such a name stands in `data`."""
+    """A field that is nearly a known one of this type is a slip; one's own field of such a name stands in `data`.
+
+    What other types of events have is none: `currency` beside `urgency`.
+    """
     known = {*vocabulary.fields_of(event.type), *_OWN_KEYS}
     for name, value in (event.model_extra or {}).items():
-        missed = None if name in known else near_miss(name, known)
+        missed = None if name in known or name in EVENT_FIELDS else near_miss(name, known)
         if missed in ("traits", "data") and not isinstance(value, dict):
             continue  # a `date` of one's own, not `data`
         if missed:
