@@ -220,6 +220,28 @@ def test_a_forked_child_is_told_to_open_its_own(path: Path) -> None:
         publish(transport.producer("t"), sends("in", 1))
 
 
+def test_a_second_connection_leaves_the_locks_of_the_first_alone(path: Path) -> None:
+    """Without them another process that closes takes itself for the last one and ends the log that this one writes."""
+    script = """
+import sys
+from tests.transports.conformance import publish, sends
+from tests.transports.test_embedded import opened
+transport = opened(sys.argv[1])
+publish(transport.producer("other"), sends("in", 1))
+transport.close()
+print("closed", flush=True)
+"""
+    with closing(opened(path)) as first, closing(opened(path)) as second:
+        for _ in range(2):
+            publish(first.producer("t"), sends("in", 1))
+            with process(script, path) as other:
+                assert line(other) == "closed"
+            assert path.with_name(f"{path.name}-wal").exists(), "two connections to it are still open"
+        assert len(read_all(second, "in")) == len(read_all(first, "in")) == 4
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 # ------------------------------------------------------------------------------------------------- reading
 
 

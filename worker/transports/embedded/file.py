@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from worker.transports.errors import Fatal, Retriable
@@ -65,8 +65,7 @@ class LogFile:
         self._busy_ms = -1
         with self._translated("open"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Events are personal data: a new file is its owner's only, and SQLite gives its companions the same mode.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            _make(path)
             self._connection: sqlite3.Connection | None = sqlite3.connect(
                 path, timeout=REQUEST_MS / 1000, isolation_level=None, check_same_thread=False
             )
@@ -179,6 +178,16 @@ class LogFile:
             ) from error
         except OSError as error:
             raise Fatal(f"log {self.path}: {operation}: {error}", "name a file that you may write to") from error
+
+
+def _make(path: Path) -> None:
+    """Events are personal data: a new file is its owner's only, and SQLite gives its companions the same mode.
+
+    A file that is there is left alone. To close any descriptor of it takes away the locks of all connections that this
+    process has to it (POSIX); another process then believes that it is the last one, and ends their write-ahead log.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
