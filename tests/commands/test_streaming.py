@@ -81,6 +81,16 @@ def test_a_line_that_is_no_event_is_told_and_the_others_are_sent(broker: str) ->
     assert (as_it_is.exit_code, as_it_is.stdout) == (0, "Sent 2 events to engagement.\n")
 
 
+def test_a_line_that_the_topic_does_not_take_is_told_and_the_others_are_sent(broker: str) -> None:
+    lines = [event(0, "form.submitted", "ada"), b"x" * 2_000_000, event(0, "form.submitted", "ben"), b"y" * 2_000_000]
+    sent = lifecycle("send", "-", "--broker", broker, "--as-it-is", given=b"\n".join(lines))
+    assert (sent.exit_code, sent.stdout) == (1, "Sent 2 events to engagement.\n")
+    assert "standard input:2: not sent: a record of 2000070 bytes" in sent.stderr
+    assert "raise max.message.bytes" in sent.stderr
+    assert "2 lines not sent" in sent.stderr
+    assert json.loads(lifecycle("replay", broker, "-l", "10ex", "--json").stdout)["contacts"] == 2
+
+
 def test_events_sent_as_of_now_keep_their_distances(broker: str) -> None:
     lines = [event(0, "form.submitted"), event(2 * HOUR, "meeting.booked")]
     assert lifecycle("send", "-", "--broker", broker, "--now", given=b"\n".join(lines)).exit_code == 0

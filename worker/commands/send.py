@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -90,52 +90,74 @@ def command(
             admin.create(TopicSpec(topic, PARTITIONS, settings.replication, {"cleanup.policy": "delete"}))
             partitions = admin.partitions(topic) or PARTITIONS
             note(f"made topic {topic} with {plural(partitions, 'partition')}")
-        producer = transport.producer(once("send"))
-        stack.callback(producer.close)
+        name = once("send")
         bar = stack.enter_context(Bar("send"))
-        sender = _Sender(producer, topic, partitions, rate)
-        for fault, send in _sends(sources, topic, partitions, shift, as_it_is, bar):
+        sender = _Sender(lambda: transport.producer(name), rate)
+        stack.callback(sender.close)
+        for fault, place, send in _sends(sources, topic, partitions, shift, as_it_is, bar):
             if fault:
                 faults += 1
                 if faults <= FAULTS_SHOWN:
-                    note(fault)
+                    note(f"{place}: {fault}")
             if send is not None:
-                sender.add(send)
+                sender.add(place, send)
         sender.flush()
     click.echo(f"Sent {plural(sender.sent, 'event')} to {topic}.")
     if faults > FAULTS_SHOWN:
         note(f"… and {faults - FAULTS_SHOWN:,} more")
-    if faults and (mapping or not as_it_is):
-        note(f"{plural(faults, 'record' if mapping else 'line')} not sent")
+    left = sender.too_large + (faults if mapping or not as_it_is else 0)
+    if left:
+        note(f"{plural(left, 'record' if mapping else 'line')} not sent")
         ctx.exit(1)
 
 
 class _Sender:
-    """Sends in transactions, so that readers see each chunk whole, at a rate if there is one."""
+    """Sends in transactions, so that readers see each chunk whole, at a rate if there is one.
 
-    def __init__(self, producer: Producer, topic: str, partitions: int, rate: float | None) -> None:
+    What the topic doesn't take for its size is told and left out; everything else is sent.
+    """
+
+    def __init__(self, make: Callable[[], Producer], rate: float | None) -> None:
         self.sent = 0
-        self._producer = producer
+        self.too_large = 0
+        self._make = make
+        self._producer = make()
         self._rate = rate
         self._chunk = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 5)))
         self._waiting: list[Send] = []
+        self._places: list[str] = []
         self._started = time.monotonic()
 
-    def add(self, send: Send) -> None:
+    def add(self, place: str, send: Send) -> None:
         self._waiting.append(send)
+        self._places.append(place)
         if len(self._waiting) >= self._chunk:
             self.flush()
 
     def flush(self) -> None:
-        if not self._waiting:
-            return
+        from worker.transports.errors import RecordTooLarge
+
+        while self._waiting:
+            try:
+                self._send()
+            except RecordTooLarge as error:
+                self.close()  # a producer that raised is of no more use
+                self._producer = self._make()
+                del self._waiting[error.index]
+                note(f"{self._places.pop(error.index)}: not sent: {error}; {error.remedy}")
+                self.too_large += 1
+
+    def close(self) -> None:
+        self._producer.close()
+
+    def _send(self) -> None:
         producer = self._producer
         producer.begin()
         producer.send(self._waiting)
         producer.flush(TIMEOUT_MS)
         producer.commit(TIMEOUT_MS)
         self.sent += len(self._waiting)
-        self._waiting = []
+        self._waiting, self._places = [], []
         if self._rate is not None:
             early = self._started + self.sent / self._rate - time.monotonic()
             if early > 0:
@@ -144,8 +166,8 @@ class _Sender:
 
 def _sends(
     sources: list[Source], topic: str, partitions: int, shift: int, as_it_is: bool, bar: Bar
-) -> Iterator[tuple[str, Send | None]]:
-    """For every line that isn't blank: what is wrong with it, if anything, and what to send of it, if anything."""
+) -> Iterator[tuple[str, str, Send | None]]:
+    """Of every line that isn't blank: what is wrong with it, if anything, its place, and what to send, if anything."""
     from worker.events import decode, encode
     from worker.fold.outcome import Refusal
     from worker.transports.base import Send
@@ -155,11 +177,11 @@ def _sends(
         event = decode(None, line)
         if isinstance(event, Refusal):
             send = Send(topic, at % partitions, None, line) if as_it_is else None
-            yield f"{place}: {event.reason}: {event.message}", send
+            yield f"{event.reason}: {event.message}", place, send
             continue
         key = event.subject.encode()
         value = line if not shift else encode(event._replace(time=event.time + shift))
-        yield "", Send(topic, partition_of(key, partitions), key, value)
+        yield "", place, Send(topic, partition_of(key, partitions), key, value)
 
 
 def _lines(sources: list[Source], bar: Bar) -> Iterator[tuple[int, bytes, str]]:
