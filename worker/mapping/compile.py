@@ -353,6 +353,9 @@ class _Compiler:
                 code.emit(f"{name} = slug({name})" if value.slug else f"{name} = {name}{methods}")
         if value.split is not None:
             code.emit(f"{name} = parts({name}, {value.split!r})")
+        if value.times is not None:
+            factor, _, _ = self.value(value.times, "number")
+            code.emit(f"{name} = product({name}, {factor}, {scope!r}, {path!r})")
         if value.divide is not None:
             divisor, _, _ = self.value(value.divide, "number")
             code.emit(f"{name} = quotient({name}, {divisor}, {scope!r}, {path!r})")
@@ -455,6 +458,7 @@ _CALLED: Final = (
     "number",
     "part_id",
     "parts",
+    "product",
     "quotient",
     "rest",
     "slug",

@@ -22,8 +22,8 @@ from worker.mapping.outcome import Bad
 from worker.mapping.values import CONVERTERS
 
 _VALUE_KEYS: Final = frozenset(
-    {"from", "always", "is", "any", "scanner", "email", "trim", "lower", "upper", "slug", "split", "divide", "table"}
-    | {"words", "otherwise", "prefix", "if_wrong"}
+    {"from", "always", "is", "any", "scanner", "email", "trim", "lower", "upper", "slug", "split", "times", "divide"}
+    | {"table", "words", "otherwise", "prefix", "if_wrong"}
 )
 _KINDS_OF_VALUE: Final = ("from", "always", "is", "any", "scanner", "email")
 _UNITS: Final[tuple[Unit, ...]] = ("iso", "seconds", "milliseconds", "microseconds", "days")
@@ -63,6 +63,7 @@ class FieldReading(Reading):
             upper=self.flag(items, "upper"),
             slug=self.flag(items, "slug"),
             split=self.separator(items.get("split")),
+            times=self.value(items["times"], f"{what}, times") if "times" in items else None,
             divide=self.value(items["divide"], f"{what}, divide") if "divide" in items else None,
             table=self.table(items.get("table"), f"{what}, table"),
             words=self.table(items.get("words"), f"{what}, words"),

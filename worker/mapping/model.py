@@ -44,6 +44,7 @@ class Value:
     upper: bool = False
     slug: bool = False
     split: str | None = None
+    times: Value | None = None
     divide: Value | None = None
     table: Mapping[str, Any] | None = None
     words: Mapping[str, Any] | None = None

@@ -145,7 +145,7 @@ def _of_value(value: Value) -> Iterator[Expression]:
     yield from value.sources
     if value.test is not None:
         yield value.test
-    for part in (*value.any_of, value.divide, value.otherwise):
+    for part in (*value.any_of, value.times, value.divide, value.otherwise):
         if part is not None:
             yield from _of_value(part)
     if value.scanner is not None:

@@ -212,6 +212,12 @@ def as_key(value: Any) -> Any:
     return value if value.__class__ is str else None
 
 
+def product(value: Any, factor: Any, scope: str, path: str) -> int | float | None:
+    """`value * factor`; the value itself where there is no factor."""
+    amount, by = number(value, scope, path), number(factor, scope, path)
+    return amount if amount is None or by is None else amount * by
+
+
 def quotient(value: Any, divisor: Any, scope: str, path: str) -> int | float | None:
     """`value / divisor`, whole where it comes out whole."""
     amount, by = number(value, scope, path), number(divisor, scope, path)
