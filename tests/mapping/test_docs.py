@@ -47,3 +47,15 @@ def test_the_page_names_every_shipped_mapping_and_no_other() -> None:
     named = {name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`([a-z-]+)`", row)}
     assert named == set(library.names())
     assert f"{len(library.names())} ship with the worker" in PAGE
+
+
+def test_the_page_says_of_each_format_how_far_it_is_known_as_the_mapping_does() -> None:
+    rows = dict(
+        re.findall(r"^\| (captured payloads|captured payloads in part|documentation alone) \| (.*) \|$", PAGE, re.M)
+    )
+    captured, in_part, documented = (re.findall(r"`([a-z-]+)`", row) for row in rows.values())
+    assert sorted([*captured, *in_part, *documented]) == sorted(library.names())
+    for name in library.names():
+        seen = read_mapping(library.find(name)).seen
+        assert ("No captured" in seen) == (name in documented), name
+        assert "captured" in seen, name
