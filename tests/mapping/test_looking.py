@@ -113,6 +113,13 @@ def test_a_draft_guesses_what_the_names_and_values_tell() -> None:
     assert text.count("a@b.example") == 0, "values of records may be personal"
 
 
+def test_a_draft_makes_no_id_of_a_time_of_delivery() -> None:
+    records = [{"kind": kind, "deliveredAt": "2026-01-05T09:00:00Z", "email": "a@b.example"} for kind in "abc"]
+    text = draft("own", records)
+    assert "id: {digest: [kind, email]}" in text
+    assert Mapping(read_mapping(text)).apply(records[0])
+
+
 def test_a_draft_of_batches_fans_out() -> None:
     record = {"page": 1, "events": [{"event": "click", "id": "1", "email": "a@b.example", "ts": 1767603600}]}
     assert "each: events" in draft("own", [record])

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from worker.instants import parse_instant
 from worker.mapping.expression import ELEMENT, Path
+from worker.mapping.fields import tells_of_delivery
 
 RECORDS_MAX: Final = 1_000  # that are looked at
 KINDS_MAX: Final = 30  # of records that get a rule of their own
@@ -227,7 +228,8 @@ def _ident_lines(
 ) -> list[str]:
     if ident:
         return [f"id: {_quoted(_path(ident))} # guessed: it names the event, and is the same when it is sent again"]
-    parts = [_quoted(_path(path)) for path in (telling, person, time[0] if time else None) if path]
+    found = [path for path in (telling, person, time[0] if time else None) if path]
+    parts = [_quoted(_path(path)) for path in found if not any(tells_of_delivery(step) for step in path)]
     return [f"id: {{digest: [{', '.join(parts) or 'id'}]}} # guessed: no field looks like an id"]
 
 

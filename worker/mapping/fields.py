@@ -37,6 +37,11 @@ _OF_DELIVERY: Final = re.compile(
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
+def tells_of_delivery(name: str) -> bool:
+    """Whether a field of this name is another one when the same event is sent again."""
+    return _OF_DELIVERY.search(_HUMP.sub("_", name).lower()) is not None
+
+
 class FieldReading(Reading):
     """As `Reading`, with the tables that the file gives names."""
 
@@ -157,7 +162,7 @@ class FieldReading(Reading):
     def no_delivery(self, node: Node, expressions: Iterable[Expression]) -> None:
         for expression in expressions:
             for path in reads(expression.ast):
-                step = next((step for step in path[1:] if _OF_DELIVERY.search(_HUMP.sub("_", step).lower())), None)
+                step = next((step for step in path[1:] if tells_of_delivery(step)), None)
                 if step is not None:
                     self.fail(
                         node.start,
