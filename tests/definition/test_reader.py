@@ -233,3 +233,16 @@ def test_a_fault_is_found_behind_escapes() -> None:
     assert [(finding.line, finding.column) for finding in findings_of(text)] == [place_of(text, "stritc")]
     text = spoilt("  fit:    icp_fit or not strict", "  fit:    'traits.email == ''a'' or stritc'")
     assert [(finding.line, finding.column) for finding in findings_of(text)] == [place_of(text, "stritc")]
+
+
+def test_a_status_may_be_implied_by_what_the_stage_is() -> None:
+    """`working: stage is lead` says the same as `working: entering lead`, and its faults have the same columns."""
+    text = BASE.replace("  implied_by:\n", "  implied_by:\n    lost: [sales.disqualified, stage is lead]\n", 1)
+    statuses = read(text).statuses
+    assert statuses is not None
+    assert statuses.implied_by["lost"].any == ["sales.disqualified", "entering lead"]
+    with pytest.raises(DefinitionError) as caught:
+        read(text.replace("stage is lead", "stage is leed"))
+    (finding,) = caught.value.findings
+    line = text.splitlines().index("    lost: [sales.disqualified, stage is lead]") + 1
+    assert (finding.line, finding.column, finding.code) == (line, 41, "unknown-stage")

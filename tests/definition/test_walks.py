@@ -110,6 +110,22 @@ def test_a_status_set_on_the_way_counts() -> None:
     assert check(lifecycle_of({"when": 'status != "lost"'}, {"after": "3d", "status": "never"}))
 
 
+def test_a_status_implied_by_a_move_is_that_one_or_none() -> None:
+    """Who falls for a refusal is `open` again or refused still, and not `won`: so it doesn't rise."""
+    statuses: dict[str, object] = {
+        "track": ["new", "open", "won"],
+        "aside": ["lost", "never"],
+        "implied_by": {"open": "entering low"},
+    }
+    down: dict[str, object] = {"when": "refused"}
+    assert not check(lifecycle_of({"when": 'status == "won"'}, down, statuses=statuses))
+    assert not check(lifecycle_of({"when": 'status in ("won", "new")'}, down, statuses=statuses))
+    assert check(lifecycle_of({"when": 'status == "open" or refused'}, down, statuses=statuses))
+    again: dict[str, object] = {"any": "entering low", "from_aside": True}
+    both = statuses | {"implied_by": {"open": again, "lost": "entering high"}}
+    assert check(lifecycle_of({"when": 'status == "open"'}, down, statuses=both))
+
+
 def test_a_circle_that_needs_an_event_is_none() -> None:
     assert not check(lifecycle_of({"when": "fit"}, {"event": ["sales.rejected"]}))
 

@@ -15,15 +15,19 @@ An expression is a guard over `event`, `traits`, facts, signals, conditions, par
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Pattern = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Duration = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?(ms|s|m|h|d|w)$")]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+
+
+_STAGE_IS = re.compile(r"^stage is ")
 
 
 def _text(value: object) -> object:
@@ -234,6 +238,12 @@ class Implied(Part):
     @classmethod
     def _widen(cls, given: Any) -> Any:
         return {"any": given} if isinstance(given, list | str) else given
+
+    @field_validator("any", mode="after")
+    @classmethod
+    def _entered(cls, patterns: list[str]) -> list[str]:
+        """`stage is mql` is another way to say `entering mql`, as long as it is: columns stay right."""
+        return [_STAGE_IS.sub("entering ", pattern) for pattern in patterns]
 
 
 class Reopen(Part):

@@ -8,7 +8,8 @@ along the circle, unless a move changes it. What is known of moves is used:
 - where the guard is read, `stage` and `at_least` are known, and after a move no time has passed in the stage;
 - a move backward is a setback: `since(x, setback)` is false after it, `count(x, since=setback)` is 0, and the
   behaviour score is 0 if it forgets by `setback`;
-- the status changes on the way where a transition of the circle sets one, or where entering or leaving implies one.
+- the status changes on the way where a transition of the circle sets one, to that one, and where entering or leaving
+  may imply one, to that one or not at all.
 
 The answer errs on the safe side: a circle that no contact could go may be refused, one that some contact could go is
 not let through.
@@ -109,13 +110,16 @@ class _Walk:
             fallen = fallen or self.order[step.target] < self.order[step.origin]
             if transition.status is not None:
                 status = ast.Constant(value=transition.status)
-            if self.implies_status(step):
-                status = ast.Name(id=f"status {number}", ctx=ast.Load())
+            for implied in self.implied_statuses(step):
+                taken = ast.Name(id=f"{implied} implied at step {number}", ctx=ast.Load())
+                status = ast.IfExp(test=taken, body=ast.Constant(value=implied), orelse=status)
 
-    def implies_status(self, step: Step) -> bool:
+    def implied_statuses(self, step: Step) -> Iterator[str]:
+        """Those that the move may bring along; whether it does depends on the status before and on guards."""
         words = (f"entering {step.target}", f"leaving {step.origin}")
-        rules = self.lifecycle.statuses.implied_by.values() if self.lifecycle.statuses else ()
-        return any(" ".join(text.split()[:2]) in words for rule in rules for text in rule.any)
+        for implied, rule in (self.lifecycle.statuses.implied_by if self.lifecycle.statuses else {}).items():
+            if any(" ".join(text.split()[:2]) in words for text in rule.any):
+                yield implied
 
     def possible(self) -> bool:
         if not self.possible_at_all:
@@ -199,12 +203,27 @@ class _Reading(ast.NodeTransformer):
                 return self.apart(node) if self.number > 0 and self.walk.of_moves & set(names) else node
         return self.generic_visit(node)  # type: ignore[return-value]  # a call stays one
 
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        self.generic_visit(node)
+        return _by_cases(node)
+
     def read(self, node: ast.expr) -> ast.expr:
         return self.visit(copied(node))  # type: ignore[no-any-return]  # visit gives Any
 
     def apart(self, node: ast.expr) -> ast.Name:
         """A term of this step alone: what it is before says nothing of it here."""
         return ast.Name(id=f"{ast.unparse(node)} at step {self.number}", ctx=ast.Load())
+
+
+def _by_cases(node: ast.Compare) -> ast.expr:
+    """A comparison of what is one thing or another, as the one comparison or the other."""
+    sides = [node.left, *node.comparators]
+    for place, side in enumerate(sides):
+        if isinstance(side, ast.IfExp):
+            ways = [[*sides[:place], way, *sides[place + 1 :]] for way in (side.body, side.orelse)]
+            cases = [ast.Compare(left=left, ops=node.ops, comparators=others) for left, *others in ways]
+            return ast.IfExp(test=side.test, body=_by_cases(cases[0]), orelse=_by_cases(cases[1]))
+    return node
 
 
 def _named(node: ast.expr) -> str:
