@@ -1,8 +1,9 @@
 """Two contacts' pasts made one, where both lie behind the horizon and can't be folded again.
 
 The rules are few and stated: what happened is added up by count and ordered by time, scores take the greater (never the
-sum), facts and traits the later one's where both have them, sets their union, the stage is the higher, and the
-visits are the survivor's, with one more where the other stood higher: it enters that stage as the two become one.
+sum), facts and traits the later one's where both have them, sets their union, the stage is the higher, the status that
+of `_status`, and the visits are the survivor's, with one more where the other stood higher: it enters that stage as the
+two become one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def join(plan: Plan, survivor: State, other: State) -> State:
     higher = other if other.stage > survivor.stage else survivor
     touches = [touch for touch in (survivor.first_touch, other.first_touch) if touch is not None]
     last = [touch for touch in (survivor.last_touch, other.last_touch) if touch is not None]
-    status = survivor if survivor.status_since >= other.status_since else other
+    status = _status(plan, survivor, other)
     return State(
         order=order,
         at=at,
@@ -61,6 +62,19 @@ def join_told(plan: Plan, survivor: State, other: State, made: Kept, teller: Tel
     if joined.status != status:
         teller.status(joined, at, status, made)
     return joined
+
+
+def _status(plan: Plan, survivor: State, other: State) -> State:
+    """Whose status both have: the one further along the track, as events only move it forward.
+
+    Where one of them is aside, the later one, but never the status that a contact merely begins with.
+    """
+    if survivor.status < plan.track and other.status < plan.track:
+        return other if other.status > survivor.status else survivor
+    set_at = [
+        state.status_since if state.status or state.status_since > state.created else -1 for state in (survivor, other)
+    ]
+    return survivor if set_at[0] >= set_at[1] else other
 
 
 def _facts(plan: Plan, later: State, earlier: State) -> list[object]:
