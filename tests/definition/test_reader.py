@@ -159,6 +159,24 @@ FAULTS = [
     ("id: traits.company_id", "id: «traits.company_id + 1", "wrong-kind", "one trait"),
     ("sleepers: {when: last(intent) > 30d", "sleepers: {when: «intent", "not-allowed", "seen(intent)"),
     ("unless: not fit", "unless: «event.machine", "not-allowed", "only time may have passed"),
+    ("when: fit and keen", "when: fit and traits.country == «null", "unknown-name", "did you mean 'none'?"),
+    ("when: fit and keen", "when: «len(agreements) > 1", "unknown-function", "write size("),
+    ("when: fit and keen", "when: traits.title «contains x", "syntax", "write contains(text, part)"),
+    ("when: fit and keen", "when: traits.employees «between 1 and 5", "syntax", "write 1 <= value <= 5"),
+    ("when: fit and keen", "when: last(intent) > «7 days", "bad-duration", "such as 7d"),
+    ("when: fit and keen", "when: 'traits.employees > 1«,000'", "syntax", "no comma"),
+    ("when: fit and keen", "when: 'fit and «[keen]'", "syntax", "a list stands only after `in`"),
+    ("when: fit and keen", "when: since(intent, «setback)", "unknown-field", "ends at its comma. Within [ ] or { }"),
+    ("says: buys", "says: buys, «at once", "unknown-field", "ends at its comma. Within [ ] or { }"),
+    ("window:    {value: 7d", "window:    {value: «7 days", "bad-duration", "write 7d"),
+    ("within: 2d", "within: «2mo", "bad-duration", "such as 60d"),
+    (
+        "  icp_fit: {type: boolean, from: traits.icp_fit}",
+        "  «icp_fit: {type: boolean, from: icp_fit}",
+        "circle",
+        "event.icp_fit",
+    ),
+    ("notes: [Seen by nobody yet.]", "«notes:", "wrong-type", "a list, not nothing"),
     ("ended: [subscription", "«ended: [ended, subscription", "circle", "needs itself: ended → ended"),
     ("  fit:    icp_fit or", "  «fit:    keen and fit or", "circle", "needs itself: fit → fit"),
 ]
@@ -212,7 +230,7 @@ def test_a_missing_key_is_told_at_what_it_is_missing_from() -> None:
 def test_a_guard_cut_by_a_comma_in_brackets_says_so() -> None:
     text = spoilt("visit: page.viewed when event.high_intent", "visit: [page.viewed when count(action, window) > 3]")
     findings = findings_of(text)
-    assert "a text with a comma stands in quotes" in findings[0].message
+    assert "a text with a comma, a bracket" in findings[0].message
 
 
 def test_every_fault_is_told_and_in_the_order_of_the_file() -> None:

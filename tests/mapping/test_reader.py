@@ -119,7 +119,7 @@ def faults(text: str) -> list[str]:
             "events: [{type: {from: x}}, {type: deal.won}]",
             "own.yaml:12:14: missing-key: one of several events whose type is looked up needs `part`",
         ),
-        ("mapping: test", "mapping: [", "own.yaml:3:6: yaml: "),
+        ("mapping: test", "mapping: [", "own.yaml:1:10: yaml: this `[` is not closed"),
     ],
 )
 def test_a_fault_is_told_where_it_stands(old: str, new: str, expected: str) -> None:

@@ -205,7 +205,11 @@ class _Check:
         if found_circle is not None:
             section = {sort: name for name, sort in sorts.items()}[found_circle[0][0]]
             shown = " → ".join(name for _, name in found_circle)
-            self.faults.append(Fault((section, found_circle[0][1]), "circle", f"needs itself: {shown}", on_key=True))
+            itself = section == "facts" and len(found_circle) == 2
+            hint = f"; a field of the event is event.{found_circle[0][1]}" if itself else ""
+            self.faults.append(
+                Fault((section, found_circle[0][1]), "circle", f"needs itself: {shown}{hint}", on_key=True)
+            )
 
     def watched(self) -> None:
         """Where a guard is read again while time passes, the instant at which it changes must be known."""

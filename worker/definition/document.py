@@ -20,6 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 
 from worker.definition.errors import DefinitionError, Finding
+from worker.definition.yaml_faults import explained
 
 SIZE_MAX = 1024 * 1024  # bytes of a file
 NODES_MAX = 50_000
@@ -194,8 +195,8 @@ class _Composer:
                 max(0, self.text.find(letter)), "encoding", f"a character U+{ord(letter):04X} can't stand in YAML"
             )
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self.fail(min(mark.index if mark else 0, len(self.text)), "yaml", _problem(error, self.text))
+            place, message = explained(error, self.text)
+            self.fail(place, "yaml", message)
         except YAMLError as error:
             self.fail(0, "yaml", str(error).splitlines()[0])
         except (ValueError, IndexError, OverflowError, RecursionError) as error:
@@ -325,20 +326,3 @@ class _Composer:
     def too_long(self, event: Any) -> int:
         self.fail(event.start_mark.index, "too-large", "the number is too large or too long")
         return 0
-
-
-def _problem(error: MarkedYAMLError, text: str) -> str:
-    """The parser's complaint in words for someone who doesn't know its inside."""
-    problem = (error.problem or error.context or "malformed").strip()
-    mark = error.problem_mark
-    if "\\t" in problem or (mark is not None and mark.index < len(text) and text[mark.index] == "\t"):
-        return "a tab; YAML is indented with spaces"
-    if problem.startswith("mapping values are not allowed"):
-        return "a second `: ` on the line; a text that holds one stands in quotes"
-    if "could not find expected ':'" in problem:
-        return "a line without `key: value`; is a `:` or the indentation missing?"
-    if "<stream end>" in problem or "unexpected end of stream" in problem:
-        return "the file ends in the middle: a bracket, brace or quote is not closed"
-    if "<block mapping start>" in problem or "<block end>" in problem or "<block sequence start>" in problem:
-        return f"the indentation doesn't fit what stands above ({problem})"
-    return problem.replace("\n", " ")

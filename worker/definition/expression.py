@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Literal, NamedTuple
 
+from worker.definition import habits
 from worker.definition.errors import ExpressionError
 from worker.definition.nearest import near_miss, nearest, suggestion
 from worker.definition.regular import check_regular_expression
@@ -265,7 +266,7 @@ class _Resolver:
             if name in known:
                 return ExpressionError(f"'{name}' is a {what}: write {meant}", offset, length, "unknown-name", meant)
         names = {*scope.parameters, *scope.every_signal, *scope.facts, *scope.conditions, "score", "stage", "status"}
-        found = nearest(name, names) or nearest(name, FUNCTIONS)
+        found = "none" if name.lower() in habits.NOTHING else nearest(name, names) or nearest(name, FUNCTIONS)
         hint = suggestion(found) or "; a text stands in quotes"
         return ExpressionError(
             f"'{name}' is no parameter, signal, fact or condition{hint}", offset, length, "unknown-name", found
@@ -362,6 +363,9 @@ class _Resolver:
                 raise ExpressionError(
                     f"'{name}' is a signal, no function: seen({name})", *place, "unknown-function", f"seen({name})"
                 )
+            if name.lower() in habits.FUNCTIONS:
+                own = FUNCTIONS[habits.FUNCTIONS[name.lower()]]
+                raise ExpressionError(f"'{name}' is no function here; write {own}", *place, "unknown-function", own)
             raise _unknown("function", name, *place, FUNCTIONS)
         if name in _NEEDS:
             self.may(_NEEDS[name], node, f"{name}()")

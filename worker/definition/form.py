@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from worker.definition.document import Document, Node
 from worker.definition.errors import DefinitionError, Fault, Finding
 from worker.definition.nearest import nearest, suggestion
+from worker.definition.yaml_faults import QUOTED
 
 FINDINGS_MAX = 100  # of one file; more are of no help
 
@@ -71,7 +72,7 @@ def _hint(document: Document, node: Node, fault: Fault) -> str:
     if fault.code != "syntax" or not isinstance(text, str) or text.count("(") <= text.count(")"):
         return ""
     following = document.text[node.end : node.end + 1]
-    return ". Within [ ] or { } a text with a comma stands in quotes" if following == "," else ""
+    return f". {QUOTED}" if following == "," else ""
 
 
 def _findings(document: Document, model: type[BaseModel], errors: list[ErrorDetails], at: Steps) -> list[Finding]:
@@ -92,7 +93,7 @@ def _findings(document: Document, model: type[BaseModel], errors: list[ErrorDeta
         # A value that may have one of several forms is refused once for each of them.
         telling = [error for error in group if error["type"] not in _EXPECTED]
         if telling:
-            found += [document.finding(place, *_told(model, error)) for error in telling]
+            found += [document.finding(place, *_told(model, error, document, at)) for error in telling]
         else:
             wanted = list(dict.fromkeys(_EXPECTED[error["type"]] for error in group))
             if "a number" in wanted and "a whole number" in wanted:
@@ -115,6 +116,11 @@ def _is_told_within(document: Document, errors: list[ErrorDetails], group: list[
     )
 
 
+def _is_cut(document: Document, node: Node) -> bool:
+    """Whether a key in braces is the rest of a text that was cut at its comma: no `:` follows it."""
+    return node.key_end is not None and node.value is None and document.text[node.key_end :].lstrip()[:1] in (",", "}")
+
+
 def _place(document: Document, error: ErrorDetails, at: Steps) -> int:
     node, whole = document.find((*at, *error["loc"]))
     if (
@@ -123,12 +129,14 @@ def _place(document: Document, error: ErrorDetails, at: Steps) -> int:
         or error["type"] == "extra_forbidden"
     ):
         return node.key if node.key is not None else node.start
+    if node.start == node.end and node.key is not None:
+        return node.key  # nothing stands after the key
     if not whole and isinstance(node, Node) and error["type"] == "value_error" and node.key is not None:
         return node.key
     return node.start
 
 
-def _told(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
+def _told(model: type[BaseModel], error: ErrorDetails, document: Document, at: Steps) -> tuple[str, str]:
     """Code and message of an error that says more than which kind of value it wanted."""
     loc, given, context = error["loc"], error["input"], error.get("ctx", {})
     last = next((step for step in reversed(loc) if step != "[key]"), "")
@@ -136,6 +144,11 @@ def _told(model: type[BaseModel], error: ErrorDetails) -> tuple[str, str]:
         case "missing":
             return "missing-field", f"'{last}' is missing"
         case "extra_forbidden":
+            if _is_cut(document, document.find((*at, *loc))[0]):
+                return (
+                    "unknown-field",
+                    f"'{last}' stands there as a key: the text before it ends at its comma. {QUOTED}",
+                )
             known = _keys(model, loc[:-1])
             hint = suggestion(nearest(str(last), known)) or (f"; there may be {', '.join(known)}" if known else "")
             return "unknown-field", f"'{last}' is no field here{hint}"

@@ -12,6 +12,7 @@ from typing import Literal
 
 from worker.definition import vocabulary
 from worker.definition.expression import Ability, Scope
+from worker.definition.habits import duration_meant
 from worker.definition.model import Lifecycle, Sla, Transition
 
 Steps = tuple[str | int, ...]
@@ -36,7 +37,7 @@ def scope_of(lifecycle: Lifecycle) -> Scope:
     """Every name that the lifecycle's expressions may use, with nothing ruled out by where they stand."""
     statuses = lifecycle.statuses
     return Scope(
-        parameters={name: parameter.value for name, parameter in lifecycle.parameters.items()},
+        parameters={name: _as_meant(parameter.value) for name, parameter in lifecycle.parameters.items()},
         signals=frozenset(lifecycle.signals),
         facts={name: fact.type for name, fact in lifecycle.facts.items()},
         conditions=frozenset(lifecycle.conditions),
@@ -47,6 +48,11 @@ def scope_of(lifecycle: Lifecycle) -> Scope:
         traits=vocabulary.TRAIT_FIELDS,
         field_values=vocabulary.FIELD_VALUES,
     )
+
+
+def _as_meant(value: bool | int | float | str) -> bool | int | float | str:
+    """A misspelt duration is told where it stands, and not at each of its uses."""
+    return duration_meant(value) or value if isinstance(value, str) else value
 
 
 _BEFORE_SCORE: tuple[Ability, ...] = ("traits", "facts", "signals", "conditions")

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 from worker.definition.errors import Fault
 from worker.definition.expression import RESERVED, SETBACK
+from worker.definition.habits import duration_meant
 from worker.definition.model import BusinessHours, Lifecycle
 from worker.definition.nearest import nearest, suggestion
 from worker.definition.syntax import duration_ms
@@ -21,6 +22,7 @@ DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 def faults_of_structure(lifecycle: Lifecycle) -> Iterator[Fault]:
     """Every fault that shows without reading an expression."""
     yield from _names(lifecycle)
+    yield from _parameters(lifecycle)
     yield from _stages(lifecycle)
     yield from _transitions(lifecycle)
     yield from _statuses(lifecycle)
@@ -36,6 +38,15 @@ def unknown(what: str, name: str, among: Collection[str], path: Steps, on_key: b
             f"; there is {', '.join(among)}" if 0 < len(among) <= 12 else f"; there is no {what}" if not among else ""
         )
     return Fault(path, f"unknown-{what}", f"'{name}' is no {what}{hint}", on_key=on_key)
+
+
+def _parameters(lifecycle: Lifecycle) -> Iterator[Fault]:
+    """A duration that is spelt another way would be a text, and a fault at each of its uses."""
+    for name, parameter in lifecycle.parameters.items():
+        meant = duration_meant(parameter.value) if isinstance(parameter.value, str) else None
+        if meant is not None:
+            message = f"'{parameter.value}' is no duration; write {meant}"
+            yield Fault(("parameters", name, "value"), "bad-duration", message)
 
 
 def _names(lifecycle: Lifecycle) -> Iterator[Fault]:

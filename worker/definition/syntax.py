@@ -22,6 +22,7 @@ import re
 from typing import NamedTuple, TypeVar
 
 from worker.definition.errors import ExpressionError
+from worker.definition.habits import BETWEEN_VALUES, OPERATORS, duration_meant
 
 LENGTH_MAX = 2000  # characters of one expression
 DEPTH_MAX = 40  # nodes within nodes; everything after may walk the tree by recursion
@@ -46,7 +47,6 @@ _COMPARES: dict[str, type[ast.cmpop]] = {
 }  # fmt: skip
 _SUMS: dict[str, type[ast.operator]] = {"+": ast.Add, "-": ast.Sub}
 _PRODUCTS: dict[str, type[ast.operator]] = {"*": ast.Mult, "/": ast.Div, "%": ast.Mod}
-_FOREIGN = {"&&": "and", "||": "or", "!": "not", "=>": ">=", "=<": "<=", "<>": "!=", "===": "==", "&": "and", "|": "or"}
 
 _Node = TypeVar("_Node", bound=ast.expr)
 
@@ -72,7 +72,9 @@ def duration_ms(text: str) -> int:
     """Milliseconds of a text such as `7d`, `1.5h`, `500ms`. Raises: ValueError where it is no duration or too long."""
     match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?)(ms|s|m|h|d|w)", text)
     if match is None:
-        raise ValueError(f"'{text}' is no duration: a number and one of ms, s, m, h, d, w, such as 7d")
+        raise ValueError(
+            f"'{text}' is no duration: a number and one of ms, s, m, h, d, w, such as {duration_meant(text) or '7d'}"
+        )
     exact = float(match[1]) * UNITS_MS[match[2]]
     if exact > DURATION_MAX_MS:
         raise ValueError(f"'{text}' is longer than 100 years")
@@ -105,7 +107,7 @@ def _skip(text: str, place: int) -> int:
 
 
 def _no_word(text: str, place: int) -> ExpressionError:
-    for foreign in sorted(_FOREIGN, key=len, reverse=True):
+    for foreign in sorted(OPERATORS, key=len, reverse=True):
         if text.startswith(foreign, place):
             return _foreign(foreign, place)
     if text[place] in "\"'":
@@ -114,7 +116,7 @@ def _no_word(text: str, place: int) -> ExpressionError:
 
 
 def _foreign(word: str, place: int) -> ExpressionError:
-    own = _FOREIGN[word]
+    own = OPERATORS[word]
     return ExpressionError(f"`{word}` is written `{own}` here", place, len(word), "syntax", own)
 
 
@@ -208,14 +210,26 @@ class _Parser:
         if self.at("="):
             following = self.words[self.place + 1]
             length = 2 if following.word in ("=", "==", ">", "<") and following.offset == here.end else 1
-            own = _FOREIGN.get("=" + following.word) if length == 2 else "=="
+            own = OPERATORS.get("=" + following.word) if length == 2 else "=="
             shown = "=" + following.word if length == 2 else "="
             return ExpressionError(f"`{shown}` is written `{own}` here", here.offset, length, "syntax", own)
         return ExpressionError(f"{expected}, not {here.shown}", here.offset, max(1, len(here.word)), "syntax")
 
     def expect_end(self) -> None:
-        if self.word.kind != "end":
-            raise self.fail("expected `and`, `or`, a comparison or the end")
+        here, before = self.word, self.words[self.place - 1]
+        if here.kind == "end":
+            return
+        if here.kind == "name" and before.kind == "constant" and not isinstance(before.value, str):
+            meant = duration_meant(f"{before.word} {here.word}")
+            if meant is not None:
+                raise ExpressionError(
+                    f"a duration is written without a space, such as {meant}", before.offset, here.end - before.offset,
+                    "bad-duration", meant,
+                )  # fmt: skip
+        if self.at(",") and before.kind == "constant" and not isinstance(before.value, str):
+            raise self.fail("expected the rest of a figure, which has no comma (1000, 1.5)")
+        instead = f" (write {BETWEEN_VALUES[here.word]})" if here.word in BETWEEN_VALUES else ""
+        raise self.fail(f"expected `and`, `or`, a comparison or the end{instead}")
 
     def expect(self, mark: str) -> Token:
         if not self.at(mark):
@@ -323,6 +337,10 @@ class _Parser:
                 )  # fmt: skip
             self.expect(")")
             return node
+        if self.at("["):
+            raise self.fail(
+                'a list stands only after `in`, such as event.kind in ("demo", "pricing"); expected a value'
+            )
         raise self.fail("expected a value, a name or `(`")
 
     def named(self) -> ast.expr:
