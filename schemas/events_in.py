@@ -103,11 +103,7 @@ def event_in(event_type: str) -> type[EventIn]:
     data = DATA.get(event_type)
     if data is None:
         return EventIn
-    described = {name: EventIn.model_fields[name].description for name in ("type", "data")}
-    fields: dict[str, Any] = {"type": (Literal[event_type], Field(description=described["type"]))}
-    if event_type in NEEDS_DATA:
-        fields["data"] = (data, Field(description=described["data"]))
-    else:
-        fields["data"] = (data | None, Field(default=None, description=described["data"]))
+    fields: dict[str, Any] = {"type": (Literal[event_type], ...)}
+    fields["data"] = (data, ...) if event_type in NEEDS_DATA else (data | None, None)
     name = "".join(part.capitalize() for part in event_type.replace("_", ".").split(".")) + "Event"
     return create_model(name, __base__=EventIn, __doc__=data.__doc__, **fields)

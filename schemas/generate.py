@@ -8,15 +8,20 @@ are kept here to the models, so run this after changing one (`make schemas`).
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core import core_schema
 from ruamel.yaml import YAML
 
 from schemas.data_in import DATA
@@ -37,6 +42,35 @@ DEAD_LETTER_HEADERS: Final[Mapping[str, str]] = {
     "lifecycle-digest": "SHA-256 of the value, where the topic can't take the value itself",
     "lifecycle-size": "length of that value in bytes, in decimal",
 }
+
+
+@cache
+def _explained(module: str) -> dict[str, dict[str, str]]:
+    """Class → field → the text that stands under it in the module's source."""
+    found: dict[str, dict[str, str]] = {}
+    for part in ast.parse(inspect.getsource(sys.modules[module])).body:
+        if isinstance(part, ast.ClassDef):
+            for field, text in pairwise(part.body):
+                match field, text:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(says))):
+                        found.setdefault(part.name, {})[name] = inspect.cleandoc(says)
+    return found
+
+
+class _Explained(GenerateJsonSchema):
+    """Fields are described by what stands under them. Read here and not as the models are made: it takes long."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        properties = found.get("properties", {})
+        model: type[BaseModel] = schema["cls"]
+        for base in model.__mro__:
+            known = _explained(base.__module__) if base.__module__.startswith("schemas.") else {}
+            for name, says in known.get(base.__name__, {}).items():
+                wire = model.model_fields[name].alias or name
+                if wire in properties:
+                    properties[wire].setdefault("description", says)
+        return found
 
 
 def _merged(choices: list[Json]) -> Json | None:
@@ -92,7 +126,7 @@ def _document(model: type[BaseModel], name: str) -> Json:
     models: list[tuple[type[BaseModel], Any]] = [(model, "validation")]
     if issubclass(model, EventIn):
         models.append((KnownFields, "validation"))
-    references, definitions = models_json_schema(models, by_alias=True)
+    references, definitions = models_json_schema(models, by_alias=True, schema_generator=_Explained)
     own = references[(model, "validation")]["$ref"].rpartition("/")[2]
     parts = _tidy(definitions["$defs"])
     schema = parts.pop(own)
@@ -144,7 +178,10 @@ def asyncapi() -> Json:
     incoming = {event_type: event_in(event_type) for event_type in DATA} | {"event": EventIn}
     models: list[type[BaseModel]] = [*incoming.values(), *EVENTS_OUT.values(), Contact, KnownFields]
     references, definitions = models_json_schema(
-        [(model, "validation") for model in models], by_alias=True, ref_template="#/components/schemas/{model}"
+        [(model, "validation") for model in models],
+        by_alias=True,
+        ref_template="#/components/schemas/{model}",
+        schema_generator=_Explained,
     )
     schemas = _tidy(definitions["$defs"])
 

@@ -74,12 +74,10 @@ Instant = Annotated[
 class Incoming(BaseModel):
     """What others write: fields we don't know are kept, known ones must have their type. A null is as no field."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, defer_build=True)
 
 
 class Outgoing(BaseModel):
     """What we write: exactly these fields, all of them always there, null where there is nothing to say."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True, allow_inf_nan=False)
