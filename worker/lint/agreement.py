@@ -69,7 +69,7 @@ def _promises(look: Look) -> Iterator[Remark]:
             yield from _handoff(before, name, stage)
     for name, stage in stages:
         if stage.sla is not None and stage.sla.warn_after is not None:
-            warns, within = (_constant(look, text) for text in (stage.sla.warn_after, stage.sla.within))
+            warns, within = (_most(look.subject.expanded(text)) for text in (stage.sla.warn_after, stage.sla.within))
             if warns is not None and within is not None and warns >= within:
                 yield Remark(
                     ("stages", name, "sla", "warn_after"), "warns-too-late",
@@ -92,9 +92,15 @@ def _handoff(before: Stage, name: str, stage: Stage) -> Iterator[Remark]:
     )  # fmt: skip
 
 
-def _constant(look: Look, text: str) -> float | None:
-    node = look.subject.expanded(text)
-    return float(node.value) if isinstance(node, ast.Constant) and isinstance(node.value, int | float) else None
+def _most(node: ast.expr) -> float | None:
+    """The figure that stands there, of a choice the greatest; None where it is worked out."""
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.IfExp(body=body, orelse=orelse):
+            ways = [_most(body), _most(orelse)]
+            return None if None in ways else max(way for way in ways if way is not None)
+    return None
 
 
 def _signatures(lifecycle: Lifecycle) -> Iterator[Remark]:

@@ -45,6 +45,7 @@ class Act:
     traits: Mapping[str, Any] | None
     gap: int
     kept: Kept | None
+    source: str = SOURCE
 
     @property
     def waits(self) -> bool:
@@ -63,6 +64,12 @@ class _Alphabet:
         self.read = _fields_read(subject)
         self.atoms = _Atoms(subject)
         self.durations = sorted(_durations(subject))
+        self.told_by_source = {
+            kind
+            for text in subject.texts()
+            if any(isinstance(node, ast.Attribute) and node.attr == "ce_source" for node in ast.walk(text.tree))
+            for kind in text.types or subject.meaning.types
+        }
 
     def all(self) -> Iterator[Act]:
         begun = "contact.created"
@@ -70,22 +77,23 @@ class _Alphabet:
         kinds = sorted({*self.subject.meaning.types, begun})
         for kind in kinds:
             for data in self.variants(kind):
-                found = self.act(kind, data)
-                if found is not None:
-                    yield found
+                for source in (SOURCE, *(self.values.sources if kind in self.told_by_source else ())):
+                    found = self.act(kind, data, source=source)
+                    if found is not None:
+                        yield found
         yield from self.traits()
         yield from self.placed()
         yield from self.waits()
 
     def act(
-        self, kind: str, data: dict[str, Any], traits: dict[str, Any] | None = None, gap: int = GAP_MS
+        self, kind: str, data: dict[str, Any], traits: dict[str, Any] | None = None, source: str = SOURCE
     ) -> Act | None:
         """The event as the fold would keep it; None where it would not be kept, or was refused."""
-        event = Event(FIRST_MS, kind, "", SOURCE, CONTACT, data, traits)
+        event = Event(FIRST_MS, kind, "", source, CONTACT, data, traits)
         given = accept_fields(self.subject.plan, event)
         if given is None or isinstance(given, Refusal):
             return None
-        return Act(kind, data, traits, gap, Kept(0, kind, "", SOURCE, *given))
+        return Act(kind, data, traits, GAP_MS, Kept(0, kind, "", source, *given), source)
 
     # Events.
 
@@ -175,10 +183,10 @@ def with_traits(subject: Subject, acts: list[Act]) -> list[Act]:
     found = []
     for act in acts:
         if act.kept is not None and act.traits is None:
-            event = Event(FIRST_MS, act.kind, "", SOURCE, CONTACT, dict(act.data), dict(best))
+            event = Event(FIRST_MS, act.kind, "", act.source, CONTACT, dict(act.data), dict(best))
             given = accept_fields(subject.plan, event)
             if given is not None and not isinstance(given, Refusal):
-                found.append(replace(act, traits=best, kept=Kept(0, act.kind, "", SOURCE, *given)))
+                found.append(replace(act, traits=best, kept=Kept(0, act.kind, "", act.source, *given)))
     return found
 
 

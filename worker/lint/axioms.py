@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from worker.lint.formula import Atom, Formula, conjunction, implies, negation
+from worker.lint.subject import SETBACK
 from worker.lint.terms import BEFORE, ORDERS, Range, Reading
+from worker.plan.support import contains, starts_with
 
 
 def axioms(reading: Reading) -> Iterator[Formula]:
@@ -39,6 +42,10 @@ def axioms(reading: Reading) -> Iterator[Formula]:
     for name, formula in sorted(reading.happened.items()):
         if f"seen({name})" in reading.ranges:
             yield implies(formula, _seen(reading, name, ""))
+        if name != SETBACK:
+            yield from _now(reading, name, formula)
+    yield from _texts(reading)
+    yield from _counts(reading)
     yield from _scores(reading)
 
 
@@ -72,24 +79,75 @@ def _wider(reading: Reading, term: str, name: str, form: str) -> Iterator[Formul
             yield implies(_holds(term), _holds(wider))
 
 
+def _now(reading: Reading, name: str, happens: Formula) -> Iterator[Formula]:
+    """What was set off by the event at hand happened no time ago, and once at least."""
+    for term, (call, moment) in sorted(reading.calls.items()):
+        match call:
+            case ast.Call(func=ast.Name(id="last"), args=[ast.Name(id=of)]) if of == name and not moment:
+                yield implies(happens, Atom(term, "is 0", partial(_is, 0)))
+            case ast.Call(func=ast.Name(id="count"), args=[ast.Name(id=of)]) if of == name and not moment:
+                if all(keyword.arg != "since" for keyword in call.keywords):
+                    yield implies(happens, Atom(term, "is some", partial(_passes, ORDERS[ast.Gt], 0)))
+
+
+_OF_TEXTS: Final[dict[str, Callable[[str, str], Any]]] = {
+    "contains": contains, "starts_with": starts_with, "matches": lambda text, pattern: re.fullmatch(pattern, text),
+}  # fmt: skip
+
+
+def _texts(reading: Reading) -> Iterator[Formula]:
+    """Of a text that is known, it is known what it contains, begins with and matches."""
+    for term, (call, _) in sorted(reading.calls.items()):
+        match call:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Attribute() as field, ast.Constant(value=str(part))]) if (
+                name in _OF_TEXTS
+            ):
+                of = ast.unparse(field)
+                values = reading.ranges.get(of)
+                for known in sorted({value for value in values.constants if isinstance(value, str)} if values else ()):
+                    told = Atom(of, f"Eq {known!r}", partial(_passes, ORDERS[ast.Eq], known))
+                    yield implies(told, _holds(term) if _OF_TEXTS[name](known, part) else negation(_holds(term)))
+
+
+def _counts(reading: Reading) -> Iterator[Formula]:
+    """What happened within a time, or since something, happened at all, and within any longer time."""
+    counts: list[tuple[str, str, float, str | None]] = []  # term; signal and moment; within; since
+    for term, (call, moment) in sorted(reading.calls.items()):
+        match call:
+            case ast.Call(func=ast.Name(id="count"), args=[ast.Name(id=signal)]):
+                given = {keyword.arg: keyword.value for keyword in call.keywords}
+                within = getattr(given.get("within"), "value", math.inf)
+                since = given.get("since")
+                if isinstance(within, int | float):
+                    named = since.id if isinstance(since, ast.Name) else None
+                    counts.append((term, signal + moment, within, named))
+    for fewer, of, window, after in counts:
+        for more, also, longer, start in counts:
+            if fewer != more and of == also and window <= longer and start in (None, after):
+                yield from _at_least(reading, more, fewer)
+
+
 def _scores(reading: Reading) -> Iterator[Formula]:
     """A score is at least each of its halves."""
     for moment in ("", f"{BEFORE} all"):
-        whole = reading.ranges.get(f"score{moment}")
         for part in ("score.behaviour", "score.fit"):
-            half = reading.ranges.get(f"{part}{moment}")
-            if whole is None or half is None or min(whole.least, half.least) < 0:
-                continue
-            constants = [*whole.constants, *half.constants]
-            for bound in sorted({value for value in constants if isinstance(value, int | float)}):
-                half.constants.append(bound)
-                whole.constants.append(bound)
-                for test in (ast.GtE, ast.Gt):
-                    named, passes = f"{test.__name__} {bound!r}", partial(_passes, ORDERS[test], bound)
-                    yield implies(Atom(f"{part}{moment}", named, passes), Atom(f"score{moment}", named, passes))
+            ranges = [reading.ranges.get(f"{name}{moment}") for name in ("score", part)]
+            if all(values is not None and values.least >= 0 for values in ranges):
+                yield from _at_least(reading, f"score{moment}", f"{part}{moment}")
 
 
-def _passes(test: Callable[[Any, Any], bool], bound: float, value: Any) -> bool:
+def _at_least(reading: Reading, greater: str, lesser: str) -> Iterator[Formula]:
+    """The one figure is at least the other: at each bound that either is compared with."""
+    one, other = reading.ranges[greater], reading.ranges[lesser]
+    for bound in sorted({value for value in (*one.constants, *other.constants) if isinstance(value, int | float)}):
+        one.constants.append(bound)
+        other.constants.append(bound)
+        for test in (ast.GtE, ast.Gt):
+            named, passes = f"{test.__name__} {bound!r}", partial(_passes, ORDERS[test], bound)
+            yield implies(Atom(lesser, named, passes), Atom(greater, named, passes))
+
+
+def _passes(test: Callable[[Any, Any], bool], bound: Any, value: Any) -> bool:
     return test(value, bound)
 
 

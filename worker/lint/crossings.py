@@ -45,7 +45,11 @@ class _Crossings:
             if (first, other) in done or len(done) >= PAIRS_MAX:
                 continue
             one, two = self.lifecycle.transitions[first], self.lifecycle.transitions[other]
-            if one.to == two.to or self.is_special_case(stage, first, other, kind) or self.is_shadowed(stage, other):
+            if (
+                (one.to, one.status) == (two.to, two.status)
+                or self.is_special_case(stage, first, other, kind)
+                or self.is_shadowed(stage, other)
+            ):
                 continue
             done.add((first, other))
             yield from self.order(first, other, seen)
@@ -81,11 +85,14 @@ class _Crossings:
         histories = decides(acts)
         assert histories is not None  # `shortened` keeps what the claim holds of
         now, then = histories
+        by_status = now.stage == then.stage
+        here, there = (now.status, then.status) if by_status else (now.stage, then.stage)
+        what = "status " if by_status else ""
         yield Remark(
             ("transitions", first), "order-decides",
             f"this and the transition on line {self.look.line('transitions', other)} can hold at once, and only their"
-            f" order decides: now to '{now.stage}', else to '{then.stage}'; let one guard exclude the other",
-            witness=told(acts, f"to {now.stage}; with the other first to {then.stage}"),
+            f" order decides: now to {what}'{here}', else to {what}'{there}'; let one guard exclude the other",
+            witness=told(acts, f"to {what}{here}; with the other first to {what}{there}"),
             assumed=self.assumed[first] or self.assumed[other],
         )  # fmt: skip
 
@@ -205,7 +212,7 @@ class _Crossings:
         yield Remark(
             ("transitions", number), "bounce",
             f"is undone at once{line}: {shown} with one event; what came before a move back must not count after it:"
-            " since(x, setback), and the score may forget by `setback`",
+            " since(x, setback), and facts and the score may forget by `setback`",
             witness=told(acts, shown), assumed=self.assumed[number],
         )  # fmt: skip
 

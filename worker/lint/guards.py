@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -110,19 +111,26 @@ def _comparison(look: Look, place: Place, node: ast.Compare) -> Iterator[Remark]
     offset, length = node.col_offset, (node.end_col_offset or node.col_offset + 1) - node.col_offset
     least, most = reading.ranges[formula.term].least, reading.ranges[formula.term].most
     if passing:
-        bounds = f"never less than {least:g} nor more than {most:g}" if least < most else f"always {least:g}"
+        bounds = f"never less than {_told(least)}" if math.isinf(most) else ""
+        bounds = bounds or f"never less than {_told(least)} nor more than {_told(most)}"
+        bounds = bounds if least < most else f"always {_told(least)}"
         yield Remark(
             place.path, "always-holds",
             f"`{in_words(node)}` holds for every contact: {words} is {bounds}; mend it, or take it out",
             on_key=place.on_key, offset=offset, length=length,
         )  # fmt: skip
     else:
-        bounds = f"at least {least:g} and at most {most:g}" if least < most else f"always {least:g}"
+        bounds = f"at least {_told(least)} and at most {_told(most)}" if least < most else f"always {_told(least)}"
         yield Remark(
             place.path, "out-of-reach",
             f"`{in_words(node)}` can't hold: {words} is {bounds}; change the threshold, or what limits it",
             on_key=place.on_key, offset=offset, length=length,
         )  # fmt: skip
+
+
+def _told(figure: float) -> str:
+    """A bound as people write it."""
+    return "endless" if math.isinf(figure) else f"{figure:,.10g}"
 
 
 def _holds_somewhere(look: Look, text: str, negated: bool = False) -> bool:

@@ -108,11 +108,7 @@ class _Machine:
                 value = str(self.lifecycle.parameters[switch].value).lower()
                 yield Remark(path, "switched-off", f"is never taken while the parameter '{switch}' is {value}")
                 return
-            yield Remark(
-                path,
-                "never-fires",
-                f"can never be taken: {self.why_never(number, origins)}; mend it, or take the transition out",
-            )
+            yield self.never(number, origins)
         elif all(prover.can_fire_first(number, origin) is False for origin in origins if can[origin] is not False):
             yield self.shadowed(number, [origin for origin in origins if can[origin] is not False])
         else:
@@ -133,8 +129,19 @@ class _Machine:
                     assumed=transition.assumed,
                 )  # fmt: skip
 
-    def why_never(self, number: int, origins: list[int]) -> str:
-        """The part of what it asks for that can't hold, made as small as shows it."""
+    def never(self, number: int, origins: list[int]) -> Remark:
+        """At the part of its guard that can't hold, else at its event."""
+        kept, with_events = self.impossible_parts(number, origins)
+        message = f"can never be taken: {self.why_never(number, origins)}; mend it, or take the transition out"
+        path = ("transitions", number)
+        if kept:
+            first = kept[0]
+            length = (first.end_col_offset or first.col_offset + 1) - first.col_offset
+            return Remark((*path, "when"), "never-fires", message, offset=first.col_offset, length=length)
+        return Remark((*path, "event") if with_events else path, "never-fires", message)
+
+    def impossible_parts(self, number: int, origins: list[int]) -> tuple[list[ast.expr], bool]:
+        """The parts of what it asks for that can't hold, made as few as show it, and whether its events are needed."""
         transition = self.lifecycle.transitions[number]
         parts = conjuncts(self.subject.meaning.parse(transition.when)) if transition.when else []
         expand = self.subject.meaning.names.expand
@@ -156,6 +163,12 @@ class _Machine:
             fewer = [other for other in kept if other is not part]
             if impossible(fewer, with_events):
                 kept = fewer
+        return kept, with_events
+
+    def why_never(self, number: int, origins: list[int]) -> str:
+        """The part of what it asks for that can't hold, in words."""
+        transition = self.lifecycle.transitions[number]
+        kept, with_events = self.impossible_parts(number, origins)
         words = [f"`{in_words(part)}`" for part in kept]
         events = f"`{', '.join(transition.event or ())}`"
         if with_events and not words:

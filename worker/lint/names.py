@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from schemas.data_in import DATA
 from schemas.fields import FIELDS
 from worker.definition.expression import SETBACK
+from worker.definition.model import Statuses
 from worker.definition.places import Place
 from worker.lint.findings import Remark
 from worker.lint.machine import Look
@@ -82,7 +83,7 @@ def _statuses(look: Look) -> Iterator[Remark]:
     statuses = look.lifecycle.statuses
     if statuses is None or statuses.set_by:
         return
-    reached = {name for name, rule in statuses.implied_by.items() if rule.any}
+    reached = {name for name, rule in statuses.implied_by.items() if look.prover.can_happen(rule.any)}
     reached |= {rule.to for rule in statuses.reopen}
     reached |= {transition.status for transition in look.lifecycle.transitions if transition.status is not None}
     for section, given in (("track", statuses.track[1:]), ("aside", statuses.aside)):
@@ -90,10 +91,16 @@ def _statuses(look: Look) -> Iterator[Remark]:
             if name not in reached:
                 yield Remark(
                     ("statuses", section, place + (section == "track")), "unused-status",
-                    f"no event leads to the status '{name}': nothing implies it, sets it or reopens to it; say what"
-                    " does, or take it out",
+                    f"no event leads to the status '{name}': {_why_unreached(statuses, name)}; say what does, or"
+                    " take it out",
                     assumed=statuses.assumed,
                 )  # fmt: skip
+
+
+def _why_unreached(statuses: Statuses, name: str) -> str:
+    if name in statuses.implied_by:
+        return "what implies it can't hold, and nothing else sets it or reopens to it"
+    return "nothing implies it, sets it or reopens to it"
 
 
 def _foreign(look: Look, text: Text) -> Iterator[Remark]:
@@ -102,9 +109,16 @@ def _foreign(look: Look, text: Text) -> Iterator[Remark]:
         return
     known = look.subject.meaning.scope.event_fields
     types = ", ".join(text.types[:4])
+    told: set[str] = set()  # each field once: the place is that of the first
     for node in ast.walk(text.tree):
         field = _event_field(node)
-        if field in known and not any(field in FIELDS[kind] if kind in FIELDS else True for kind in text.types):
+        if (
+            field is not None
+            and field not in told
+            and field in known
+            and not any(field in FIELDS[kind] if kind in FIELDS else True for kind in text.types)
+        ):
+            told.add(field)
             yield _located(
                 look, text, node, "foreign-field",
                 f"{types} {'has' if len(text.types) == 1 else 'have'} no field '{field}': it is never there; name the"

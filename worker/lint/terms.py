@@ -16,7 +16,7 @@ from typing import Any, Final
 from worker.definition.expression import SETBACK, ParsedPattern
 from worker.lint.formula import Atom, Domain, Formula, conjunction, disjunction, negation
 from worker.lint.subject import Subject
-from worker.plan.support import COUNT_CAP, IDS_KEPT, equal, less, less_or_equal
+from worker.plan.support import COUNT_CAP, DAY_MS, IDS_KEPT, equal, less, less_or_equal
 
 OTHER: Final = "\0 any other"
 BEFORE: Final = "\0before"  # in a term's name: as it was before the event, at the moment that follows
@@ -56,6 +56,7 @@ class Range:
     most: float = math.inf
     unset: bool = False
     only: tuple[Any, ...] | None = None  # where they are few and known
+    whole: bool = False  # numbers without a fraction
     constants: list[Any] = field(default_factory=list)
 
     def domain(self) -> Domain:
@@ -75,6 +76,13 @@ class Range:
         given = {
             float(value) for value in self.constants if isinstance(value, int | float) and not isinstance(value, bool)
         }
+        if self.whole:
+            beside = {
+                edge + step for value in given for edge in (math.floor(value), math.ceil(value)) for step in (-1, 0, 1)
+            }
+            return sorted(
+                float(value) for value in {*beside, 0, self.least, self.most} if self.least <= value <= self.most
+            )
         within = sorted(value for value in given | {0.0} if self.least <= value <= self.most)
         found = {*within, *((low + high) / 2 for low, high in pairwise(within))}
         low, high = (within[0], within[-1]) if within else (0.0, 0.0)
@@ -122,9 +130,10 @@ class Reading:
     def stayed(self, after: ast.expr) -> Formula:
         """That the contact has been in its stage for so long."""
         bound = after.value if isinstance(after, ast.Constant) else 0
-        values = self.ranges.setdefault("time in the stage", Range("number", 0))
-        values.constants.append(bound)
-        return Atom("time in the stage", f"GtE {bound!r}", lambda value: bool(value >= bound))
+        days = bound / DAY_MS if isinstance(bound, int | float) else 0
+        values = self.ranges.setdefault("days_in_stage()", Range("number", 0))
+        values.constants.append(days)
+        return Atom("days_in_stage()", f"GtE {days!r}", lambda value: bool(value >= days))
 
     def expanded(self, text: str) -> ast.expr:
         """The expression, written out but for the parameters that are taken as free."""
@@ -311,11 +320,11 @@ class Reading:
             case "count":
                 kept = self.subject.lifecycle.signals.get(signal)
                 most = COUNT_CAP if not node.keywords else kept.keep if kept is not None else 20
-                return Range("number", 0, most if possible else 0)
+                return Range("number", 0, most if possible else 0, whole=True)
             case "last":
                 return Range("number", 0, only=None if possible else (math.inf,))
             case "size":
-                return Range("number", 0, IDS_KEPT if signal in self.world.facts else 0)
+                return Range("number", 0, IDS_KEPT if signal in self.world.facts else 0, whole=True)
             case "contains":
                 closed = signal in self.subject.lifecycle.facts and signal not in self.world.facts
                 return Range("boolean", only=(False,) if closed else None)

@@ -27,6 +27,7 @@ class Values:
     event: dict[str, list[Any]] = field(default_factory=dict)
     traits: dict[str, list[Any]] = field(default_factory=dict)
     ids: set[str] = field(default_factory=set)
+    sources: list[Any] = field(default_factory=list)  # of the envelope's `source`
 
 
 def values_of(subject: Subject) -> Values:
@@ -39,7 +40,7 @@ def values_of(subject: Subject) -> Values:
         collect.fact(fact.type, subject.meaning.parse(fact.from_))
     for name in [*subject.lifecycle.publish.traits]:
         found.traits.setdefault(name, [])
-    for values in (*found.event.values(), *found.traits.values()):
+    for values in (*found.event.values(), *found.traits.values(), found.sources):
         values[:] = _unique(values)[:VALUES_MAX]
     return found
 
@@ -129,6 +130,8 @@ class _Collect:
 
     def add(self, side: ast.expr, values: list[Any]) -> None:
         match side:
+            case ast.Attribute(value=ast.Name(id="event"), attr="ce_source"):
+                self.found.sources.extend(value for value in values if value != OTHER)
             case ast.Attribute(value=ast.Name(id="event"), attr=name) if name not in ("type", "ce_source", "time"):
                 self.found.event.setdefault(name, []).extend(values)
             case ast.Attribute(value=ast.Name(id="traits"), attr=name):

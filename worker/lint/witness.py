@@ -71,7 +71,7 @@ def _events(acts: Sequence[Act]) -> tuple[list[Event], int]:
         now += act.gap
         if not act.waits:
             traits = None if act.traits is None else dict(act.traits)
-            events.append(Event(now, act.kind, str(len(events) + 1), SOURCE, CONTACT, dict(act.data), traits))
+            events.append(Event(now, act.kind, str(len(events) + 1), act.source, CONTACT, dict(act.data), traits))
     return events, now
 
 
@@ -130,6 +130,8 @@ def told(acts: Sequence[Act], shows: str) -> Witness:
             until = f"+{_span(act.gap)}"
             continue
         event: dict[str, Any] = {"at": f"+{_span(act.gap)}" if events else "2026-01-05T09:01:00Z", "type": act.kind}
+        if act.source != SOURCE:
+            event["source"] = act.source
         if act.traits:
             event["traits"] = dict(act.traits)
         own = {"at", "type", "contact", "id", "source", "traits", "data"}
