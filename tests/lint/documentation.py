@@ -75,8 +75,8 @@ have for some contact, and where no values make a formula hold, no contact can. 
 
 Both searches are bounded in steps, not in time, so that everyone gets the same verdict: {STEPS_MAX:,} events tried,
 {SEEK_STEPS_MAX:,} more for a transition that was not come upon, {QUESTION_STEPS_MAX:,} steps for one proof. What is
-left between them is told as `undecided`. What one event can do (`order-decides`, `skip`, `loose`, `bounce`) is told where
-the first search came upon it: that none of it is told is no proof that there is none.
+left between them is told as `undecided`. What one event can do (`order-decides`, `skip`, `loose`, `bounce`) is told
+where the first search came upon it: that none of it is told is no proof that there is none.
 """
 
 
