@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.replay.support import DAY, HOUR, START, WALL, event, job, lifecycle
 from worker.events import decode, decode_lines
+from worker.fold.outcome import Event
 from worker.instants import format_instant
 from worker.plan import compile_plan
 from worker.replay import ReplayError, Source, replay
@@ -267,6 +268,42 @@ def test_parquet_rows_are_events(tmp_path: Path) -> None:
     assert result.contacts["c1"]["stage"] == "mql"
     assert result.contacts["c1"]["entered_at"] == format_instant(START)
     assert [row["source"] for row in result.dead] == [f"{damaged}: row 1"]
+
+
+def test_parquet_values_are_those_of_json(tmp_path: Path) -> None:
+    """Amounts are decimals in a table, texts may be bytes, and a column that is no attribute is a field of `data`."""
+    import datetime as dt
+    from decimal import Decimal
+
+    at = dt.datetime(2026, 1, 5, 9, tzinfo=dt.UTC)
+    base = {"source": "/p", "subject": "c1", "time": at}
+    deal = {"deal_id": "d", "amount": Decimal("12.50")}
+    tables = [
+        parquet(tmp_path / "0", [{**base, "id": "1", "type": "form.submitted", "data": b'{"kind":"demo"}'}]),
+        parquet(tmp_path / "1", [{**base, "id": "2", "type": "deal.created", "data": deal}]),
+        parquet(
+            tmp_path / "2",
+            [
+                {
+                    **base,
+                    "id": "3",
+                    "type": "deal.updated",
+                    **deal,
+                    "traits": None,
+                    "datacontenttype": "application/json",
+                },
+                {**base, "id": "4", "type": "contact.updated", "traits": {"icp_fit": True}, "amount": None},
+            ],
+        ),
+    ]
+    sources = open_inputs(list(map(str, tables)), tmp_path, io.BytesIO())
+    events = [decode(None, line) for source in sources for line in source.path.read_bytes().splitlines()]
+    assert [(event.data, event.traits) for event in events if isinstance(event, Event)] == [
+        ({"kind": "demo"}, None),
+        ({"deal_id": "d", "amount": 12.5}, None),
+        ({"deal_id": "d", "amount": 12.5}, None),
+        ({}, {"icp_fit": True}),
+    ]
 
 
 def test_parquet_without_the_envelopes_columns_is_refused(tmp_path: Path) -> None:

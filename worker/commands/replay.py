@@ -71,6 +71,9 @@ def command(
     EVENTS are files of JSON Lines (plain, .gz, .zst) or Parquet, folders of them, `-` for standard input, or a topic
     (kafka://HOST:PORT/TOPIC, embedded:FILE#TOPIC), read in the order given. With --out the folder then holds
     stage-changes.jsonl (the events out), contacts.jsonl, companies.jsonl and dead-letters.jsonl.
+
+    A Parquet file's columns are named as CloudEvents' attributes, `data` is JSON text or a struct; without a column
+    `data` all others are its fields.
     """
     from worker.commands._garbage import relax
     from worker.replay import Job, Terms, replay

@@ -17,10 +17,11 @@ from worker.replay.records import ReplayError, Source
 STANDARD_INPUT: Final = "-"
 ENDINGS: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst", ".ndjson.gz", ".ndjson.zst", ".parquet")
 ENVELOPE: Final = ("specversion", "id", "source", "type", "subject", "time", "data")
+ATTRIBUTES: Final = frozenset({*ENVELOPE, "datacontenttype", "dataschema"})  # of CloudEvents
 PARQUET: Final = b"PAR1"
 PARQUET_ROWS: Final = 10_000  # turned into lines at a time
 
-_encode: Final = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode  # an `amount` is mostly a decimal in a table
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _rows(path: Path, lines: Path) -> Source:
-    """A Parquet file's rows as lines. Columns are named as CloudEvents' attributes; `data` is JSON text or a struct."""
+    """A Parquet file's rows as lines. Columns are named as CloudEvents' attributes; `data` is JSON text or a struct.
+
+    Where there is no column `data`, all other columns are its fields.
+    """
     try:
         import pyarrow
         from pyarrow import parquet
@@ -88,36 +92,47 @@ def _rows(path: Path, lines: Path) -> Source:
         raise ReplayError(f"{path}: Parquet needs pyarrow: pip install 'lifecycle-worker[parquet]'") from None
     try:
         with parquet.ParquetFile(path) as table:
-            columns = [name for name in ENVELOPE if name in table.schema_arrow.names]
+            names = table.schema_arrow.names
+            columns = [name for name in ENVELOPE if name in names]
+            fields = [] if "data" in names else [name for name in names if name not in ATTRIBUTES]
             missing = [name for name in ("id", "source", "type", "subject", "time") if name not in columns]
             if missing:
                 raise ReplayError(
                     f"{path}: no column {', '.join(missing)}: columns are named as CloudEvents' attributes"
                 )
             with lines.open("wb") as out:
-                for batch in table.iter_batches(PARQUET_ROWS, columns=columns):
-                    out.writelines(_lines(batch))
+                for batch in table.iter_batches(PARQUET_ROWS, columns=[*columns, *fields]):
+                    out.writelines(_lines(batch, len(columns)))
     except (OSError, pyarrow.ArrowException) as error:
         raise ReplayError(f"{path}: can't be read as Parquet: {error}") from None
     return Source(lines, str(path), origin=Row(str(path)))
 
 
-def _lines(batch: Any) -> Iterator[bytes]:
-    import pyarrow
-
-    columns: dict[str, Any] = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if pyarrow.types.is_timestamp(column.type):
-            column = column.cast(pyarrow.timestamp("ms", tz=column.type.tz), safe=False).cast(pyarrow.int64())
-            columns[name] = [None if at is None else format_instant(at) for at in column.to_pylist()]
-        else:
-            columns[name] = column.to_pylist()
+def _lines(batch: Any, attributes: int) -> Iterator[bytes]:
+    """The rows as events: the first columns are attributes, those after them fields of `data`."""
+    columns = {name: _values(column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    names = list(columns)
     for row in zip(*columns.values(), strict=True):
-        event = {
-            "specversion": "1.0",
-            **{name: value for name, value in zip(columns, row, strict=True) if value is not None},
-        }
+        event = {"specversion": "1.0", **_given(names[:attributes], row[:attributes])}
+        if len(names) > attributes:
+            event["data"] = _given(names[attributes:], row[attributes:])
         data = event.get("data")
+        if isinstance(data, bytes):
+            data = data.decode(errors="replace")
         if isinstance(data, str):
             event["data"] = msgspec.Raw(data.replace("\n", " ").encode() or b"null")
         yield _encode(event) + b"\n"
+
+
+def _values(column: Any) -> list[Any]:
+    """A column's values, times as events write them."""
+    import pyarrow
+
+    if not pyarrow.types.is_timestamp(column.type):
+        return column.to_pylist()  # type: ignore[no-any-return]  # pyarrow has no types
+    instants = column.cast(pyarrow.timestamp("ms", tz=column.type.tz), safe=False).cast(pyarrow.int64())
+    return [None if at is None else format_instant(at) for at in instants.to_pylist()]
+
+
+def _given(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return {name: value for name, value in zip(names, values, strict=True) if value is not None}
