@@ -353,7 +353,7 @@ def test_logs_are_lines_to_read_where_that_is_wanted() -> None:
     assert "{" not in out.getvalue()
 
 
-def test_what_the_clients_log_is_lines_of_the_log_and_each_is_told_once_running(
+def test_what_the_clients_log_is_lines_of_the_log_and_each_is_told_once_a_minute(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in Clients.NAMES:
@@ -361,16 +361,26 @@ def test_what_the_clients_log_is_lines_of_the_log_and_each_is_told_once_running(
     out = io.StringIO()
     hear_clients(open_logger(settings(log_format="json"), out))
     theirs = logging.getLogger("kafka.net.manager")
-    for _ in range(3):
-        theirs.error("Connection to %s failed", "broker-1")
+
+    def said_at(at: float, level: int, text: str, *arguments: object) -> None:
+        record = {"name": theirs.name, "levelno": level, "created": at, "msg": text, "args": arguments}
+        theirs.handle(logging.makeLogRecord(record))
+
+    for at in (1e9, 1e9 + 60):
+        for wait in (0.5, 1.25, 2):
+            said_at(at, logging.ERROR, "Connection to %s failed (backoff %s secs)", "broker-1", wait)
+            said_at(at + wait, logging.WARNING, "Connection to %s failed", "broker-2")
     theirs.info("not of interest")
-    theirs.warning("Connection to %s failed", "broker-2")
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     said = [(line["event"], line["logger"], line["says"], line["level"]) for line in lines]
-    assert said == [
-        ("client", "kafka.net.manager", "Connection to broker-1 failed", "error"),
-        ("client", "kafka.net.manager", "Connection to broker-2 failed", "warning"),
-    ]
+    assert (
+        said
+        == [
+            ("client", "kafka.net.manager", "Connection to broker-1 failed (backoff 0.5 secs)", "error"),
+            ("client", "kafka.net.manager", "Connection to broker-2 failed", "warning"),
+        ]
+        * 2
+    )
 
 
 def test_a_contact_s_shadow_is_the_same_under_one_key_and_another_under_another() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import secrets
 import sys
 from typing import Final, TextIO, cast
@@ -16,6 +17,10 @@ import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
 from worker.runtime.settings import Settings
+
+AGAIN_SECONDS: Final = 60.0  # between two lines of a client that say the same
+KINDS_MAX: Final = 200
+_SECONDS: Final = re.compile(r"\d+(\.\d+)? (?=secs?\b)")
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -58,7 +63,7 @@ class Clients(logging.Handler):
     def __init__(self, logger: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
         self._to = logger
-        self._last: dict[str, str] = {}  # by the name of theirs; there are few
+        self._told: dict[str, float] = {}  # when each was last told, without its figures of time
 
     def emit(self, record: logging.LogRecord) -> None:
         level = logging.ERROR if record.levelno >= logging.ERROR else logging.WARNING
@@ -67,9 +72,14 @@ class Clients(logging.Handler):
         except (TypeError, ValueError):  # a line of theirs that can't be formatted is not worth ours
             self.handleError(record)
             return
-        if says != self._last.get(record.name):  # they say the same of each try, of which there are hundreds a minute
-            self._last[record.name] = says
-            self._to.log(level, "client", logger=record.name, says=says)
+        # They say the same few things of each try, of which there are hundreds a minute.
+        kind = f"{record.name}: {_SECONDS.sub('', says)}"
+        if record.created - self._told.get(kind, 0.0) < AGAIN_SECONDS:
+            return
+        if len(self._told) >= KINDS_MAX:
+            self._told.clear()
+        self._told[kind] = record.created
+        self._to.log(level, "client", logger=record.name, says=says)
 
 
 def hear_clients(logger: FilteringBoundLogger) -> None:
