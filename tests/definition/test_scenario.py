@@ -135,6 +135,18 @@ def test_a_time_written_by_hand_may_leave_out_seconds_hours_and_zone(written: st
     assert first.sent[0].time == parse_instant(meant)
 
 
+@pytest.mark.parametrize("step", ["+0", "0", '"+0"', "-0s"])
+def test_no_step_at_all_needs_no_unit(step: str) -> None:
+    first, _ = read_scenarios(TEXT.replace("at: +1d", f"at: {step}").replace("until: +2d", f"until: {step}"))
+    assert first.sent[1].time == first.sent[0].time
+    assert first.until_ms == max(sent.time for sent in first.sent)
+
+
+def test_what_stands_empty_is_not_there() -> None:
+    first, _ = read_scenarios(TEXT.replace("{icp_fit: true}}", "null, data: null}"))
+    assert (first.sent[0].data, first.sent[0].traits) == ({"kind": "demo"}, None)
+
+
 def test_a_word_that_another_type_of_event_has_is_no_slip() -> None:
     first, _ = read_scenarios(TEXT.replace("kind: demo", "from: x"))
     assert first.sent[0].data == {"from": "x"}

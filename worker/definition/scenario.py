@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -43,7 +43,13 @@ def _as_written(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+def _no_step(value: Any) -> Any:
+    """`+0` needs no unit; other numbers would be a guess."""
+    return "+0s" if (type(value) is int and value == 0) or value in ("+0", "-0") else value
+
+
 _Name = Annotated[Text, BeforeValidator(_as_written, json_schema_input_type=Text | int)]
+_Moment = Annotated[Text, BeforeValidator(_no_step, json_schema_input_type=Text | Literal[0])]
 
 
 class _Part(BaseModel):
@@ -93,13 +99,13 @@ class Expected(ExpectedContact):
 class _EventForm(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    at: Text
+    at: _Moment
     type: Text
     contact: _Name = CONTACT
     id: _Name | None = None
     source: Text = SOURCE
     traits: dict[str, Any] | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] | None = None
 
 
 class ScenarioForm(_Part):
@@ -109,7 +115,7 @@ class ScenarioForm(_Part):
     lifecycle: Text
     parameters: dict[str, bool | int | float | Text] = {}
     events: Annotated[list[_EventForm], Field(min_length=1, max_length=EVENTS_MAX)]
-    until: Text | None = None
+    until: _Moment | None = None
     expect: Expected
 
 
@@ -187,7 +193,7 @@ def _scenario(document: Document, place: int) -> Scenario:
     taken = {event.id for event in form.events}
     for number, event in enumerate(form.events):
         path = (place, "events", number)
-        data = {**(event.model_extra or {}), **event.data}
+        data = {**(event.model_extra or {}), **(event.data or {})}
         faults += _misspelt(event, path)
         try:
             before = _time(event.at, before, "the first event")
@@ -272,7 +278,7 @@ def _misspelt(event: _EventForm, path: tuple[str | int, ...]) -> Iterator[Fault]
                 f"'{name}' is no field of {event.type}; did you mean '{missed}'? One of your own stands in `data`",
                 on_key=True,
             )  # fmt: skip
-    for name in event.data:
+    for name in event.data or {}:
         if name in (event.model_extra or {}):
             yield Fault((*path, "data", name), "duplicate-key", f"'{name}' stands beside `data` as well", on_key=True)
 
