@@ -343,6 +343,17 @@ def test_an_empty_list_holds_nothing() -> None:
     assert "no items" in dropped(made.apply({"items": []})).reason
 
 
+def test_a_list_or_the_record_itself_where_an_empty_list_is_a_list() -> None:
+    made = mapping("type: cta.clicked\ndata: {note: note}", 'each: ["not_null(items, rows, @)"]\n')
+    assert "no items" in dropped(made.apply({"items": []})).reason
+    assert event(made.apply(RECORD)).subject == event(made.apply({"rows": [RECORD]})).subject
+    record = {"items": [RECORD, {**RECORD, "at": "?"}]}
+    for given in (record, msgspec.json.encode(record)):
+        assert [r.path for r in made.apply(given) if isinstance(r, Refused)] == ["$.items[1].at"]
+    assert refused(made.apply({"rows": [{**RECORD, "at": "?"}]})).path == "$.rows[0].at"
+    assert refused(made.apply({**RECORD, "at": "?"})).path == "$.at"
+
+
 def test_a_list_past_the_limit_is_refused_whole() -> None:
     made = mapping("type: cta.clicked", 'each: "@"\n')
     assert len(made.apply([RECORD] * MAX_ITEMS)) == MAX_ITEMS

@@ -69,6 +69,12 @@ def test_items_are_told_within_their_record() -> None:
     assert not_used(made, record) == ["sent", "items[].extra"]
 
 
+def test_items_that_may_be_the_record_itself_are_told_within_it() -> None:
+    made = mapping("type: cta.clicked", "each: not_null(items, @)\n")
+    assert not_used(made, {"sent": 1, "items": [{**RECORD, "extra": 1}]}) == ["sent", "items[].extra"]
+    assert not_used(made, {**RECORD, "extra": 1}) == ["extra"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_leaving_out_what_nothing_used_changes_nothing(name: str) -> None:
     """Else the list of unused fields would lie."""

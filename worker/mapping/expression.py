@@ -274,6 +274,8 @@ def _walk(ast: Ast, base: Path | None, found: set[Path]) -> list[Path]:
         case "and_expression":
             found.update(_walk(children[0], base, found))
             return _walk(children[1], base, found)
+        case "function_expression" if ast["value"] == "not_null":
+            return [end for child in children for end in _walk(child, base, found)]
         case "function_expression" if len(children) > 1 and children[1]["type"] == "expref":
             ends = _walk(children[0], base, found)  # as `max_by(list, &field)`: what is asked of each element
             found.update(ends)

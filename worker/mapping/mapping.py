@@ -50,9 +50,9 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         if self.owner is None or self.step is None:
             return "$"
         ast = self.step.ast
-        while ast["type"] == "or_expression":
-            first, second = ast["children"]
-            ast = second if is_false(searcher(first)(self.owner.value)) else first
+        while passed_over := _PASSED_OVER.get((ast["type"], ast.get("value"))):
+            *ways, last = ast["children"]
+            ast = next((way for way in ways if not passed_over(searcher(way)(self.owner.value))), last)
         scope, path = place(ast, self.step.text)
         base = self.owner.path if scope == ROOT else "$"
         return base + path + ("" if self.number is None else f"[{self.number}]")
@@ -60,6 +60,13 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     @property
     def parent_path(self) -> str:
         return "$" if self.owner is None else self.owner.path
+
+
+_PASSED_OVER: Final[dict[tuple[str, str | None], Callable[[Any], bool]]] = {
+    ("or_expression", None): is_false,
+    ("function_expression", "not_null"): lambda value: value is None,
+}
+"""Of the ways that items may be taken, the first is gone that isn't so."""
 
 
 @dataclass(frozen=True, slots=True)
