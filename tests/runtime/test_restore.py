@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.fold.test_takeover import NEW, OLD, on_its_way
+from tests.fold.world import plan_of
 from tests.runtime.standin import StandIn
-from tests.runtime.support import CHANGELOG, GROUP, INPUT, INTERNAL, Bench, stored
+from tests.runtime.support import CHANGELOG, GROUP, INPUT, INTERNAL, OUTPUT, Bench, stored, worker
+from worker.fold.engine import Engine
 from worker.runtime.changelog import DEPLOYMENT_KEY, decode_deployment, encode_deployment
 from worker.runtime.errors import Halt
 from worker.runtime.restore import Progress
@@ -327,6 +330,30 @@ def test_an_older_definition_is_kept_where_that_is_asked_for() -> None:
     bench.engine = StandIn("first", 1)
     bench.start(on_new_definition="keep")
     halts(bench, "was written under version 2")
+
+
+@pytest.mark.parametrize(
+    ("version", "setting", "match"),
+    [
+        pytest.param(1, "keep", "", id="taken over"),
+        pytest.param(1, "refuse", "another definition of growing", id="not asked for"),
+        pytest.param(3, "keep", "was written under version 3", id="of a newer one"),
+    ],
+)
+def test_a_record_on_its_way_between_partitions_obeys_the_same_rule(version: int, setting: str, match: str) -> None:
+    """Its partition may never have written a state under the definition that it was folded under."""
+    bench = Bench(partitions=1)
+    engine = Engine(plan_of(NEW), grace=False)
+    bench.worker = worker(bench.cluster.connect("one"), engine=engine, on_new_definition=setting)
+    bench.until(lambda: len(bench.worker.live()) == 1, "the partition is live")
+    key, body = on_its_way(OLD.replace("version: 1", f"version: {version}")).pending[-1]
+    bench.cluster.append([Send(INTERNAL, 0, key, body)])
+    if match:
+        halts(bench, match)
+        return
+    bench.settle()
+    told = [msgspec.json.decode(record.value or b"") for record in bench.cluster.records(OUTPUT)]
+    assert [body["data"]["to"] for body in told if "to" in body["data"]] == ["prospect"]
 
 
 def test_every_changelog_record_says_under_which_definition_it_was_written() -> None:

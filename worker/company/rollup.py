@@ -16,6 +16,7 @@ import msgspec
 from worker.fold import tell
 from worker.fold.messages import PASSED_MAX, Child, Keys, Member, Moved, Standing, decode
 from worker.fold.outcome import Event, Outcome, Output
+from worker.fold.takeover import stage_named
 from worker.plan.plan import Plan
 
 CHILDREN_MAX = 10_000
@@ -26,24 +27,28 @@ class Place(msgspec.Struct, array_like=True):
     """What a contact last told a company. `sequence`: later tellings have a higher one. `left`: when it went (ms)."""
 
     sequence: int
-    stage: int
-    statuses: int
+    stage: str
+    statuses: list[str]
     parent: str = ""
     left: int = 0
 
 
 class Company(msgspec.Struct, array_like=True):
-    """A company by its contacts. `parents` counts which parent the contacts name; `ancestors` is nearest first."""
+    """A company by its contacts: how many there are at each stage, of each status, and that name each parent.
+
+    `ancestors` is nearest first. Stages and statuses stand here by name: another version of the definition, under
+    which they lie elsewhere, goes on with the same counts.
+    """
 
     name: str
-    stages: list[int]
-    statuses: list[int]
+    stages: dict[str, int] = {}
+    statuses: dict[str, int] = {}
     parents: dict[str, int] = {}
     parent: str = ""
     children: list[str] = []
     ancestors: list[list[Any]] = []  # [company, stage, statuses]: each one's own
-    stage: int = -1  # as last published
-    status: int = -1
+    stage: str = ""  # as last published
+    status: str = ""
     revision: int = 0
 
 
@@ -55,7 +60,7 @@ decode_company = msgspec.msgpack.Decoder(Company).decode
 def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:
     """A contact tells a company where it stands: what changed goes on to the company's counts."""
     outcome = Outcome()
-    place = _decode_place(state) if state is not None else Place(0, -1, 0)
+    place = _decode_place(state) if state is not None else Place(0, "", [])
     for arrival in arrivals:
         body = decode(arrival) if isinstance(arrival, bytes) else None
         if not isinstance(body, Member) or body.sequence <= place.sequence:
@@ -64,7 +69,7 @@ def apply_member(keys: Keys, state: bytes | None, arrivals: Sequence[Event | byt
             body.company, body.at, body.stage, place.stage, body.statuses, place.statuses, body.parent, place.parent
         )  # fmt: skip
         outcome.messages.append(keys.to_company(body.company, moved))
-        place = Place(body.sequence, body.stage, body.statuses, body.parent, now if body.stage < 0 else 0)
+        place = Place(body.sequence, body.stage, body.statuses, body.parent, 0 if body.stage else now)
         outcome.changed = True
     if outcome.changed:
         # A contact that left keeps its sequence here for a time: what it told before may still be on its way.
@@ -89,74 +94,82 @@ def apply_company(plan: Plan, keys: Keys, state: bytes | None, arrivals: Sequenc
     """Changes of its members, children that ask, and what its ancestors are, into a company's counts."""
     outcome = Outcome()
     company: Company | None = decode_company(state) if state is not None else None
-    own_before: list[int] | None = None
+    own_before: list[Any] | None = None
     at = 0
     for arrival in arrivals:
         body = decode(arrival) if isinstance(arrival, bytes) else None
         if not isinstance(body, Moved | Child | Standing):
             continue
         if company is None:
-            company = Company(body.company, [0] * len(plan.stages), [0] * len(plan.company_statuses))
+            company = Company(body.company)
         if own_before is None:
-            own_before = own(company)
+            own_before = own(plan, company)
         at = max(at, body.at)
         match body:
             case Moved():
                 _count(company, body)
             case Child():
-                _adopt(keys, company, body, outcome)
+                _adopt(plan, keys, company, body, outcome)
             case Standing() if body.parent == company.parent:
                 ancestors = _without_repeats(company, body.ancestors)
                 if ancestors != company.ancestors:  # a circle of parents would tell itself for ever
                     company.ancestors = ancestors
-                    _tell_children(keys, company, at, outcome)
+                    _tell_children(plan, keys, company, at, outcome)
     if company is None or own_before is None:
         return outcome
-    _follow_parent(keys, company, at, outcome)
-    if own(company) != own_before:
-        _tell_children(keys, company, at, outcome)
+    _follow_parent(plan, keys, company, at, outcome)
+    if own(plan, company) != own_before:
+        _tell_children(plan, keys, company, at, outcome)
     _publish(plan, company, at, now, outcome)
     outcome.changed = True
-    alive = any(company.stages) or company.children
+    alive = company.stages or company.children
     outcome.state = _encode(company) if alive else None
     return outcome
 
 
-def own(company: Company) -> list[int]:
-    """What a company is by its own contacts: the highest stage (-1: no contact), the statuses held, as bits."""
-    highest = max((place for place, count in enumerate(company.stages) if count), default=-1)
-    return [highest, sum(1 << place for place, count in enumerate(company.statuses) if count)]
+def own(plan: Plan, company: Company) -> list[Any]:
+    """What a company is by its own contacts: the highest stage ("": no contact), the statuses held."""
+    highest = max((place for name in company.stages if (place := stage_named(name, plan)) is not None), default=-1)
+    held = [name for name, _ in plan.company_statuses if name in company.statuses]
+    return [plan.stages[highest] if highest >= 0 else "", held]
 
 
-def standing(plan: Plan, company: Company) -> tuple[int, int]:
-    """(stage, customer status), places or -1: its own, and what an ancestor's own standing gives it besides."""
-    stage, statuses = own(company)
+def standing(plan: Plan, company: Company) -> tuple[str | None, str | None]:
+    """(stage, customer status), its own and what an ancestor's own standing gives it besides; None: it has none."""
+    stage, statuses = own(plan, company)
     given = plan.lifecycle.company.from_parent if plan.lifecycle.company else None
-    if given is not None and stage >= 0:
+    if given is not None and stage:
         bound = plan.stages.index(given)
-        above = [ancestor for ancestor in company.ancestors if ancestor[1] >= bound]
+        above = [ancestor for ancestor in company.ancestors if _reaches(plan, ancestor[1], bound)]
         if above:
-            stage = max(stage, bound)
-            for ancestor in above:
-                statuses |= ancestor[2]
-    status = next((place for place in range(len(plan.company_statuses)) if statuses >> place & 1), -1)
-    return stage, status
+            stage = plan.stages[max(plan.stages.index(stage), bound)]
+            statuses = [*statuses, *(name for ancestor in above for name in ancestor[2])]
+    status = next((name for name, _ in plan.company_statuses if name in statuses), None)
+    return stage or None, status
+
+
+def _reaches(plan: Plan, stage: str, bound: int) -> bool:
+    place = stage_named(stage, plan) if stage else None
+    return place is not None and place >= bound
 
 
 def _count(company: Company, moved: Moved) -> None:
-    for counts, place, by in ((company.stages, moved.stage_before, -1), (company.stages, moved.stage, 1)):
-        if place >= 0:
-            counts[place] += by
-    for place in range(len(company.statuses)):
-        company.statuses[place] += (moved.statuses >> place & 1) - (moved.statuses_before >> place & 1)
-    for parent, by in ((moved.parent_before, -1), (moved.parent, 1)):
-        if parent:
-            company.parents[parent] = company.parents.get(parent, 0) + by
-            if not company.parents[parent]:
-                del company.parents[parent]
+    for counts, names, by in (
+        (company.stages, [moved.stage_before], -1),
+        (company.stages, [moved.stage], 1),
+        (company.statuses, moved.statuses_before, -1),
+        (company.statuses, moved.statuses, 1),
+        (company.parents, [moved.parent_before], -1),
+        (company.parents, [moved.parent], 1),
+    ):
+        for name in names:
+            if name:
+                counts[name] = counts.get(name, 0) + by
+                if not counts[name]:
+                    del counts[name]
 
 
-def _follow_parent(keys: Keys, company: Company, at: int, outcome: Outcome) -> None:
+def _follow_parent(plan: Plan, keys: Keys, company: Company, at: int, outcome: Outcome) -> None:
     """Ask the parent that most contacts name to be told of its standing; the one before it no longer."""
     named = [(-count, parent) for parent, count in company.parents.items() if parent != company.name]
     wanted = min(named)[1] if named else ""
@@ -167,25 +180,25 @@ def _follow_parent(keys: Keys, company: Company, at: int, outcome: Outcome) -> N
     company.parent, company.ancestors = wanted, []
     if wanted:
         outcome.messages.append(keys.to_company(wanted, Child(wanted, company.name, True, at)))
-    _tell_children(keys, company, at, outcome)
+    _tell_children(plan, keys, company, at, outcome)
 
 
-def _adopt(keys: Keys, company: Company, body: Child, outcome: Outcome) -> None:
+def _adopt(plan: Plan, keys: Keys, company: Company, body: Child, outcome: Outcome) -> None:
     if body.child in company.children:
         company.children.remove(body.child)
     if body.stays:
         company.children.append(body.child)
         del company.children[:-CHILDREN_MAX]
-        _tell(keys, company, body.child, body.at, outcome)
+        _tell(plan, keys, company, body.child, body.at, outcome)
 
 
-def _tell_children(keys: Keys, company: Company, at: int, outcome: Outcome) -> None:
+def _tell_children(plan: Plan, keys: Keys, company: Company, at: int, outcome: Outcome) -> None:
     for child in company.children:
-        _tell(keys, company, child, at, outcome)
+        _tell(plan, keys, company, child, at, outcome)
 
 
-def _tell(keys: Keys, company: Company, child: str, at: int, outcome: Outcome) -> None:
-    ancestors = [[company.name, *own(company)], *company.ancestors][:PASSED_MAX]
+def _tell(plan: Plan, keys: Keys, company: Company, child: str, at: int, outcome: Outcome) -> None:
+    ancestors = [[company.name, *own(plan, company)], *company.ancestors][:PASSED_MAX]
     outcome.messages.append(keys.to_company(child, Standing(child, company.name, at, ancestors)))
 
 
@@ -202,19 +215,20 @@ def _without_repeats(company: Company, ancestors: list[list[Any]]) -> list[list[
 
 def _publish(plan: Plan, company: Company, at: int, now: int, outcome: Outcome) -> None:
     stage, status = standing(plan, company)
-    if (stage, status) == (company.stage, company.status):
+    before = stage_named(company.stage, plan) if company.stage else None
+    stage_before = company.stage if before is None else plan.stages[before]
+    if (stage or "", status or "") == (stage_before, company.status):
         return
-    names = [name for name, _ in plan.company_statuses]
     data = {
         "company": company.name,
-        "stage_from": plan.stages[company.stage] if company.stage >= 0 else None,
-        "stage_to": plan.stages[stage] if stage >= 0 else None,
-        "customer_status_from": names[company.status] if company.status >= 0 else None,
-        "customer_status_to": names[status] if status >= 0 else None,
-        "contacts": sum(company.stages),
+        "stage_from": stage_before or None,
+        "stage_to": stage,
+        "customer_status_from": company.status or None,
+        "customer_status_to": status,
+        "contacts": sum(company.stages.values()),
         "parent": company.parent or None,
     }
-    company.stage, company.status = stage, status
+    company.stage, company.status = stage or "", status or ""
     company.revision += 1
     told: Output = tell.output(plan, "lifecycle.company.changed.v1", company.name, at, data)
     told.body["recordedtime"] = tell.iso(now)

@@ -94,6 +94,9 @@ class Contact:
         if event.time <= erased and not event.origin:  # of an id that is this contact now, that id's key has said so
             return None
         if event.time < record.horizon:
+            if record.spent and [event.id, event.source] in record.spent:
+                self.outcome.duplicates += 1
+                return None
             if lenient or self.engine.too_late == "apply-now":
                 if self.knows(event):
                     self.outcome.duplicates += 1
@@ -440,7 +443,7 @@ class Contact:
         keys = self.engine.keys
         body = Member(
             place.company, keys.contact(self.name), record.sequence, max(record.newest, record.fired),
-            -1 if left else place.stage, 0 if left else place.statuses, "" if left else place.parent,
+            "" if left else place.stage, [] if left else place.statuses, "" if left else place.parent,
         )  # fmt: skip
         self.outcome.messages.append(keys.to_member(body))
 
@@ -457,13 +460,10 @@ def place_in_company(plan: Plan, state: State) -> Membership | None:
     company = tell.company_of(plan, state)
     if company is None:
         return None
-    statuses = 0
-    for place, (_, holds) in enumerate(plan.company_statuses):
-        if holds(state, state.at):
-            statuses |= 1 << place
+    statuses = [name for name, holds in plan.company_statuses if holds(state, state.at)]
     parent = state.traits.get(plan.parent) if plan.parent else None
     parent = parent if isinstance(parent, str) and parent != company else ""
-    return Membership(company, parent, state.stage, statuses)
+    return Membership(company, parent, plan.stages[state.stage], statuses)
 
 
 def seal(output: Output, stands: dict[str, Any] | None, recorded: str) -> None:

@@ -12,10 +12,10 @@ from worker.fold import messages, step
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields
 from worker.fold.contact import Contact
 from worker.fold.identity import IDENTITY_TYPES, Person
-from worker.fold.messages import Keys
+from worker.fold.messages import Answer, Keys, Under
 from worker.fold.outcome import Event, Outcome, Refusal
 from worker.fold.state import Entry, Forward, Record, State, decode_entry, decode_head
-from worker.fold.takeover import Layout, missing, take_over
+from worker.fold.takeover import Foreign, Layout, missing, take_over, take_over_answer
 from worker.plan.plan import Plan
 
 GRACE_MS = 60_000
@@ -66,7 +66,10 @@ class Engine:
         return self.keys.contact(event.subject)
 
     def apply(self, key: bytes, state: bytes | None, arrivals: Sequence[Event | bytes], now: int) -> Outcome:
-        """Fold a batch of arrivals into one key's state. `now` is the wall clock, epoch ms."""
+        """Fold a batch of arrivals into one key's state. `now` is the wall clock, epoch ms.
+
+        Raises `Foreign` where a record arrives that was folded under a definition that `learn` was not told of.
+        """
         match key[:2]:
             case b"m:":
                 return apply_member(self.keys, state, arrivals, now)
@@ -137,14 +140,28 @@ class Engine:
         self._layouts[fingerprint] = old
         return missing(old, self.plan)
 
-    @staticmethod
-    def _told(person: Person, body: bytes) -> Refusal | None:
+    @property
+    def under(self) -> Under:
+        """What a record that goes to another key says of this definition."""
+        return Under(self.fingerprint, self.version, self.layout)
+
+    def _under_this(self, answer: Answer) -> Answer:
+        """A record on its way, which may have been folded before this definition was there."""
+        under = answer.under
+        if under is None or under.fingerprint == self.fingerprint:
+            return answer
+        layout = self._layouts.get(under.fingerprint)
+        if layout is None:
+            raise Foreign(under)
+        return take_over_answer(answer, layout, self.plan)
+
+    def _told(self, person: Person, body: bytes) -> Refusal | None:
         """What another key says to this one."""
         match messages.decode(body):
             case messages.Claim() as claim:
                 return person.claim(claim)
             case messages.Answer() as answer:
-                return person.answer(answer)
+                return person.answer(self._under_this(answer))
             case messages.Forwarded() as forwarded:
                 return person.forwarded(forwarded)
             case messages.Withdrawn() as withdrawn:

@@ -28,6 +28,7 @@ from worker.fold.messages import (
 from worker.fold.outcome import Event, Outcome, Refusal
 from worker.fold.state import Erased, Forward, Identity, Kept, Record, decode_tail, encoder
 from worker.fold.union import is_whole, take_in
+from worker.plan.plan import TAIL_EVENTS
 
 if TYPE_CHECKING:
     from worker.fold.engine import Engine
@@ -233,6 +234,7 @@ class Person:
                 event.origin = event.origin or self.name
             answer.base, answer.events, answer.horizon = record.base, events, record.horizon
             answer.fired, answer.revision = record.fired, record.revision
+            answer.under, answer.state, answer.spent = self.engine.under, encoder.encode(record.state), record.spent
             if record.identity is not None:
                 answer.pending, answer.merged = record.identity.pending, record.identity.merged
                 deferred = record.identity.deferred
@@ -312,6 +314,7 @@ class Person:
                 if other != self.name and other not in identity.merged:
                     identity.pending[other] = wanted
             identity.merged = dict(list(identity.merged.items())[:MERGED_MAX])
+            record.spent = [*record.spent, *answer.spent][-TAIL_EVENTS:]
             take_in(contact, answer, made)
             self._tell_once(contact)
         if not identity.pending:

@@ -28,10 +28,19 @@ class Claim(msgspec.Struct, array_like=True, tag="claim"):
     kind: str  # "merged", or "identified": an anonymous id may be claimed again, event by event
 
 
+class Under(msgspec.Struct, array_like=True):
+    """The definition that a record was folded under, and how its states are laid out."""
+
+    fingerprint: str
+    version: int
+    layout: bytes
+
+
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
     """What `of` gives its claimer: nothing, where the claim is refused or there was nothing; else its record.
 
-    `fired` says with `base` and `events` what `of` has published, `revision` what the last of it was.
+    `fired` says with `base` and `events` what `of` has published, `revision` what the last of it was. Whoever runs
+    another definition than it was folded `under` by now goes on from `state`. `spent`: as in the record.
     """
 
     of: str
@@ -47,6 +56,9 @@ class Answer(msgspec.Struct, array_like=True, tag="answer"):
     passed: list[str] = []
     fired: int = 0
     revision: int = 0
+    under: Under | None = None
+    state: bytes = b""
+    spent: list[list[str]] = []
 
 
 class Forwarded(msgspec.Struct, array_like=True, tag="event"):
@@ -98,14 +110,18 @@ class Gone(msgspec.Struct, array_like=True, tag="gone"):
 
 
 class Member(msgspec.Struct, array_like=True, tag="member"):
-    """A contact's present stage and status in a company; `stage` -1: it is not (or no longer) one of its contacts."""
+    """A contact's present stage and status in a company; no `stage`: it is not (or no longer) one of its contacts.
+
+    By name, here and wherever companies are concerned: their members are told of one by one, under one definition some
+    and others under the next.
+    """
 
     company: str
     contact: bytes  # the contact's state key
     sequence: int
     at: int
-    stage: int
-    statuses: int  # bits of the customer statuses that hold
+    stage: str
+    statuses: list[str]  # the customer statuses that hold
     parent: str
 
 
@@ -114,10 +130,10 @@ class Moved(msgspec.Struct, array_like=True, tag="moved"):
 
     company: str
     at: int
-    stage: int
-    stage_before: int
-    statuses: int
-    statuses_before: int
+    stage: str
+    stage_before: str
+    statuses: list[str]
+    statuses_before: list[str]
     parent: str
     parent_before: str
 

@@ -82,8 +82,8 @@ class Membership(msgspec.Struct, array_like=True):
 
     company: str
     parent: str
-    stage: int
-    statuses: int
+    stage: str
+    statuses: list[str]
 
 
 class Record(msgspec.Struct, array_like=True, tag="record"):

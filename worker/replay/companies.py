@@ -22,5 +22,5 @@ def fold_companies(
         world.put(Message(said.key, said.body))
     world.deliver()
     companies: list[Company] = [decode_company(state) for key, state in world.states.items() if key.startswith(b"o:")]
-    rows = [company_row(engine.plan, company) for company in companies if any(company.stages)]
+    rows = [company_row(engine.plan, company) for company in companies if company.stages]
     return [output.body for output in world.outputs], rows

@@ -62,9 +62,9 @@ def company_row(plan: Plan, company: Company) -> dict[str, Any]:
     stage, status = standing(plan, company)
     return {
         "company": company.name,
-        "stage": plan.stages[stage] if stage >= 0 else None,
-        "customer_status": plan.company_statuses[status][0] if status >= 0 else None,
-        "contacts": sum(company.stages),
-        "contacts_by_stage": {plan.stages[place]: count for place, count in enumerate(company.stages) if count},
+        "stage": stage,
+        "customer_status": status,
+        "contacts": sum(company.stages.values()),
+        "contacts_by_stage": {name: company.stages[name] for name in plan.stages if name in company.stages},
         "parent": company.parent or None,
     }

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from worker.fold.takeover import Foreign
 from worker.runtime.changelog import (
     DEPLOYMENT_KEY,
     KEPT_MAX,
@@ -107,6 +108,16 @@ class Deployments:
         inputs = {**found.inputs, **self._feeds.counts}
         own = msgspec.structs.replace(self._own, kept=kept, layouts=layouts, inputs=inputs)
         held.deployment = None if encode_deployment(own) == value else encode_deployment(own)
+
+    def admit(self, foreign: Foreign, place: str) -> None:
+        """The engine can read a record that was on its way to another key when the definition changed.
+
+        Raises `Halt` where this worker may not go on from that definition.
+        """
+        under = foreign.under
+        definition = Definition(self._definition.lifecycle, under.version, under.fingerprint)
+        self._same(definition, place)
+        self._learn(definition, under.layout.decode())
 
     def _same(self, found: Definition, place: str) -> None:
         own = self._definition

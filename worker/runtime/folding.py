@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from worker.fold.outcome import Outcome, Refusal
+from worker.fold.takeover import Foreign
 from worker.runtime.assembly import RECORD_TOO_LARGE, Assembly, TooLarge
 from worker.runtime.batch import Batch, Group
 from worker.runtime.engine import Engine
@@ -31,13 +32,25 @@ class Timers:
 
 
 class Folder:
-    """Runs the engine over keys. `shadow` makes a contact's id fit for an error message."""
+    """Runs the engine over keys. `shadow` makes a contact's id fit for an error message.
 
-    def __init__(self, engine: Engine, store: Store, shadow: Callable[[bytes], str], output_bytes_max: int) -> None:
+    `admit` is asked about another definition that a record on its way was folded under: the engine has learned of it
+    afterwards, or `Halt` is raised.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        shadow: Callable[[bytes], str],
+        output_bytes_max: int,
+        admit: Callable[[Foreign, str], None],
+    ) -> None:
         self._engine = engine
         self._store = store
         self._shadow = shadow
         self._output_bytes_max = output_bytes_max
+        self._admit = admit
         self._rounds: dict[tuple[int, bytes], tuple[int, int]] = {}  # key: clock, times fired at it
 
     def batch(self, batch: Batch, held: dict[int, Held], assembly: Assembly, now: int) -> None:
@@ -46,7 +59,7 @@ class Folder:
         Raises `Overflow` where more came of it than one transaction may hold and it can be parted, `EngineFault`
         where the engine raised.
         """
-        apply, add, many = self._engine.apply, assembly.add, batch.records + batch.messages > 1
+        add, many = assembly.add, batch.records + batch.messages > 1
         for number, record, refusal in batch.refused:
             assembly.refuse(number, record, refusal)
         for number, record, event in batch.rekeyed:
@@ -57,16 +70,22 @@ class Folder:
             of_partition = held[number]
             states = self._store.get_many(number, list(groups))
             for (key, group), state in zip(groups.items(), states, strict=True):
-                try:
-                    outcome = apply(key, state, group.arrivals, now)
-                except Exception as error:
-                    raise self._fault(key, group, error) from error
+                outcome = self._apply(key, state, group, now)
                 try:
                     add(of_partition, key, group.records, outcome)
                 except TooLarge:
                     self._one_by_one(of_partition, key, state, group, assembly, now)
                 if assembly.bytes > self._output_bytes_max and many:
                     raise Overflow
+
+    def _apply(self, key: bytes, state: bytes | None, group: Group, now: int) -> Outcome:
+        try:
+            return self._engine.apply(key, state, group.arrivals, now)
+        except Foreign as foreign:
+            self._admit(foreign, self._where(key, group))
+            return self._apply(key, state, group, now)
+        except Exception as error:
+            raise EngineFault(self._where(key, group), _raised(error)) from error
 
     def timers(self, held: Iterable[Held], assembly: Assembly, keys_max: int, now: int) -> Timers:
         """Fire what is due by each partition's clock, at most `keys_max` keys."""
@@ -137,12 +156,12 @@ class Folder:
             else:
                 state = outcome.state if outcome.changed else state
 
-    def _fault(self, key: bytes, group: Group, error: Exception) -> EngineFault:
+    def _where(self, key: bytes, group: Group) -> str:
         first, last = group.records[0], group.records[-1]
         where = f"{first.topic}[{first.partition}]@{first.offset}"
         if last is not first:
             where += f" to @{last.offset}"
-        return EngineFault(f"{where}, contact {self._shadow(key[2:])}", _raised(error))
+        return f"{where}, contact {self._shadow(key[2:])}"
 
     def _timer(self, held: Held, key: bytes) -> str:
         return f"a timer of {held.input}, contact {self._shadow(key[2:])}"

@@ -200,7 +200,7 @@ class Worker:
                 feeds=feeds,
             ),
             detector=Detector(settings.partitioner, topics.partitions),
-            folder=Folder(self._engine, self._store, shadow, settings.batch_output_bytes),
+            folder=Folder(self._engine, self._store, shadow, settings.batch_output_bytes, deployments.admit),
             deployments=deployments,
             upkeep=Upkeep(self._admin, self._store, settings, self._clock, log, self.metrics, feeds, crossing),
             restorer=Restorer(
