@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.runtime.standin import StandIn
 from tests.runtime.support import GROUP, Bench, event, partition_of, settings
-from worker.events import check_key, decode
+from worker.events import check_key, decode_records
 from worker.fold.outcome import Output, Refusal
 from worker.runtime.batch import Batch, Sorter
 from worker.runtime.changelog import Definition, definition_headers, definition_of, encode_state, to_write
@@ -83,7 +83,7 @@ def held(number: int, *, live: bool = True) -> Held:
 
 
 def sorter(**changed: Any) -> Sorter:
-    return Sorter(StandIn(), decode, check_key, crc32, 2, **{"rekey": False, **changed})
+    return Sorter(StandIn(), decode_records, check_key, crc32, 2, **{"rekey": False, **changed})
 
 
 def test_records_of_partitions_that_are_not_live_are_left_out_with_their_offsets() -> None:

@@ -16,7 +16,7 @@ from worker.fold.outcome import Event, Refusal
 from worker.mapping.outcome import Refused
 from worker.mapping.router import ITEMS, ITEMS_MAX
 from worker.runtime.dead_letters import MAPPED
-from worker.runtime.engine import CONTACT, CheckKey, Decode, Engine
+from worker.runtime.engine import CONTACT, CheckKey, DecodeRecords, Engine
 from worker.runtime.feeds import NONE, Feeds
 from worker.runtime.partition import Held
 from worker.stores.base import KEY_BYTES_MAX
@@ -71,7 +71,7 @@ class Sorter:
     def __init__(
         self,
         engine: Engine,
-        decode: Decode,
+        decode: DecodeRecords,
         check_key: CheckKey,
         rule: Rule,
         partitions: int,
@@ -89,13 +89,13 @@ class Sorter:
 
     def input(self, batch: Batch, records: Sequence[Record], held: Mapping[int, Held]) -> None:
         """Add records of the input topic; those of partitions that aren't held or live are left out."""
-        decode, key_of, refused = self._decode, self._key_of, batch.refused
+        key_of, refused = self._key_of, batch.refused
         rule, partitions = self._rule, self._partitions
         number, last = -1, 0
         groups: dict[bytes, Group] = {}
         of_partition: Held | None = None
-        for record in records:
-            _, partition, offset, _, key, value, headers = record
+        for record, event in zip(records, self._decode(records), strict=True):
+            _, partition, offset, _, key, _, _ = record
             if partition != number:  # records of one partition come in runs
                 if of_partition is not None:
                     batch.offsets[of_partition.input] = last
@@ -107,7 +107,6 @@ class Sorter:
             if of_partition is None:
                 continue
             last = offset + 1
-            event = decode(key, value, headers)
             if isinstance(event, Refusal):
                 refused.append((partition, record, event))
                 continue
@@ -147,7 +146,7 @@ class Sorter:
             if isinstance(mapping, Refusal):
                 batch.refused.append((number, record, mapping))
             elif mapping is None:
-                event = self._decode(record.key, record.value, record.headers)
+                [event] = self._decode([record])
                 if isinstance(event, Refusal):
                     batch.refused.append((number, record, event))
                 else:
@@ -179,7 +178,7 @@ class Sorter:
                 key, arrival = record.key, record.value or b""
             else:
                 record = _original(record, origin)
-                arrival = self._decode(record.key, record.value, record.headers)
+                [arrival] = self._decode([record])
                 if isinstance(arrival, Refusal):  # another version's decoder let it pass
                     batch.refused.append((of_partition.number, record, arrival))
                     continue

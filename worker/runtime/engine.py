@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from worker.fold.outcome import Event, Outcome, Refusal
-from worker.transports.base import Headers
+from worker.transports.base import Record
 
 CONTACT = b"c:"
 """State keys of contacts begin so; the rest of the key is the contact id, and what the key is partitioned by."""
 
-Decode = Callable[[bytes | None, bytes | None, Headers], Event | Refusal]
-"""A record's key, value and headers into an event, or why it is none."""
+DecodeRecords = Callable[[Sequence[Record]], Sequence[Event | Refusal]]
+"""For each of the records its event, or why it is none."""
 
 CheckKey = Callable[[Event, bytes | None], Refusal | None]
 """Why an event can't be folded under the key it came with, None where it can."""

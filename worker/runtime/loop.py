@@ -14,14 +14,14 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from worker.events import check_key, decode
+from worker.events import check_key, decode_records
 from worker.mapping.router import Router
 from worker.runtime.batch import Sorter
 from worker.runtime.clock import Clock, CrashPoint, no_crash
 from worker.runtime.dead_letters import size
 from worker.runtime.deployment import Deployments
 from worker.runtime.detection import Detector
-from worker.runtime.engine import CheckKey, Decode, Engine
+from worker.runtime.engine import CheckKey, DecodeRecords, Engine
 from worker.runtime.errors import Halt
 from worker.runtime.feeds import Feeds
 from worker.runtime.folding import Folder
@@ -62,7 +62,7 @@ class Worker:
         clock: Clock,
         logger: FilteringBoundLogger,
         *,
-        decode: Decode = decode,
+        decode: DecodeRecords = decode_records,
         check_key: CheckKey = check_key,
         routers: Mapping[str, Router] | None = None,
         report: Callable[[Progress], None] | None = None,
