@@ -16,17 +16,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.replay.support import DAY, HOUR, START, WALL, event, job, lifecycle
-from worker.events import decode, decode_lines
+from worker import events as events_module
+from worker.events import decode, decode_block, decode_records
 from worker.fold.outcome import Event
 from worker.instants import format_instant
 from worker.plan import compile_plan
-from worker.replay import ReplayError, Source, replay
+from worker.replay import ReplayError, Source, Terms, replay
 from worker.replay import lines as lines_module
 from worker.replay.families import Families, ties
 from worker.replay.inputs import open_inputs
 from worker.replay.lines import format_of, read_lines
+from worker.replay.reading import Reader
 from worker.replay.records import Span
-from worker.replay.spread import lay, part_count, spans
+from worker.replay.spread import part_count, spans
+from worker.transports.base import Record
 
 LINES = st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=30)
 
@@ -156,8 +159,43 @@ EVENTS = st.sampled_from(
 @given(lines=st.lists(EVENTS, max_size=8), ending=st.sampled_from([b"", b"\r"]))
 def test_a_block_is_decoded_as_its_lines_are(lines: list[bytes], ending: bytes) -> None:
     lines = [line + ending for line in lines]
-    decoded = decode_lines(lines)
+    decoded = decode_block(b"\n".join(lines), len(lines))
     assert decoded is None or decoded == [decode(None, line) for line in lines]
+
+
+HEADERS = st.lists(
+    st.sampled_from(
+        [
+            ("content-type", b"application/cloudevents+json; charset=UTF-8"),
+            ("Content-Type", b"application/json"),
+            ("content-type", b"application/cloudevents-batch+json"),
+            ("content-type", b"\xff"),
+            ("content-type", None),
+            ("ce_specversion", b"1.0"),
+            ("ce_id", b"1"),
+            ("trace", b"\xfe"),
+        ]
+    ),
+    max_size=2,
+).map(tuple)
+RECORDS = st.builds(
+    Record,
+    topic=st.just("engagement"),
+    partition=st.just(0),
+    offset=st.just(0),
+    timestamp=st.just(0),
+    key=st.sampled_from([None, b"c1", b"\xff"]),
+    value=st.one_of(st.none(), EVENTS, EVENTS.map(lambda line: line.replace(b",", b",\n")), st.just(b"{}\n{}")),
+    headers=st.one_of(st.just(()), HEADERS),
+)
+
+
+@given(records=st.lists(RECORDS, max_size=12), together=st.integers(1, 5))
+def test_records_are_decoded_together_as_each_is_alone(records: list[Record], together: int) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(events_module, "BLOCK_RECORDS", together)
+        decoded = decode_records(records)
+    assert decoded == [decode(record.key, record.value, record.headers) for record in records]
 
 
 @given(
@@ -165,7 +203,7 @@ def test_a_block_is_decoded_as_its_lines_are(lines: list[bytes], ending: bytes) 
 )
 def test_a_block_of_whole_envelopes_needs_no_second_look(lines: list[bytes]) -> None:
     plain = [line for line in lines if b"data_base64" not in line and b"\xc3" not in line and b"xxx" not in line]
-    assert not plain or decode_lines(plain) is not None
+    assert not plain or decode_block(b"\n".join(plain), len(plain)) is not None
 
 
 def test_ties_are_found_in_events_and_nowhere_else() -> None:
@@ -180,25 +218,23 @@ def test_ties_are_found_in_events_and_nowhere_else() -> None:
         b'{"data":{"url":"contact.s","from":"i"},"type":"contact.split","subject":"h"}',
     ]
     found = [("a", "b"), ("c", "d"), ("e", "e"), ("h", "i")]
-    assert list(ties([lines])) == found
+    assert list(ties([b"\n".join(lines)])) == found
     escaped = b'{"type":"contact.m\\u0065rged","subject":"j","data":{"from":"k"}}'
-    assert list(ties([[*lines, escaped]])) == [*found, ("j", "k")]
+    assert list(ties([b"\n".join([*lines, escaped])])) == [*found, ("j", "k")]
 
 
 @pytest.mark.parametrize("fractions", [True, False], ids=["one way of writing times", "several"])
 @pytest.mark.parametrize("order", [1, -1], ids=["oldest first", "newest first"])
-def test_the_newest_event_is_found_among_what_is_none(tmp_path: Path, order: int, fractions: bool) -> None:
+def test_the_newest_event_is_found_among_what_is_none(order: int, fractions: bool) -> None:
     lines = [event(at * HOUR, "page.viewed", f"c{at}") for at in range(300)]
     if not fractions:
         lines = [line.replace(b".000Z", b"Z") if place % 3 else line for place, line in enumerate(lines)]
     refused = event(400 * HOUR, "page.viewed").replace(b'"specversion":"1.0"', b'"specversion":"2.0"')
     ahead = event(500_000 * HOUR, "page.viewed")
-    path = tmp_path / "events"
-    path.write_bytes(b"\n".join([*lines, refused, ahead, b"nonsense"][::order]))
-    plan = compile_plan(lifecycle())
-    span = Span(0, 0, path.stat().st_size)
-    told = lay(plan, Source(path, "events"), span, 3, Families(), WALL, tmp_path, "0", lambda count: None)
-    assert told == (303, START + 299 * HOUR)
+    block = b"\n".join([*lines, refused, ahead, b"nonsense"][::order])
+    reader = Reader([compile_plan(lifecycle())], Terms(wall=WALL), Families())
+    assert reader.read(0, block, 1) == 303
+    assert (reader.newest, reader.totals.events, reader.totals.dead_letters) == (START + 299 * HOUR, 303, 3)
 
 
 @given(

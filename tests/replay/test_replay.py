@@ -34,7 +34,7 @@ from worker.plan import compile_plan
 from worker.replay import ReplayError, Sizes, replay
 from worker.replay.world import in_order
 
-SMALL = Sizes(direct=1, part=3_000)
+SMALL = Sizes(at_hand=1, part=3_000)
 SEEDED = settings(max_examples=8, phases=(Phase.explicit, Phase.reuse, Phase.generate))  # a seed doesn't shrink
 
 
@@ -49,7 +49,7 @@ def a_file(lines: list[bytes], name: str, **how: Any) -> Replayed:
 def test_the_files_are_the_same_whole_and_in_parts_of_any_size(name: str, seed: int, part: int, by_time: bool) -> None:
     lines = made(seed, 10, shuffled=True)
     whole = a_file(lines, name, by_time=by_time)
-    in_parts = a_file(lines, name, by_time=by_time, sizes=Sizes(direct=1, part=part))
+    in_parts = a_file(lines, name, by_time=by_time, sizes=Sizes(at_hand=1, part=part))
     assert in_parts.bytes == whole.bytes
     assert in_parts.summary == whole.summary
 

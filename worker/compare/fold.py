@@ -7,7 +7,6 @@ decoded once for all definitions, and folded once for those that differ in guard
 from __future__ import annotations
 
 import tempfile
-from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -19,22 +18,25 @@ from typing import Final, NamedTuple
 import msgspec
 
 from worker.compare.alike import Parting, alike, unheard, watched
-from worker.compare.part import NOBODY, BriefPart, LeadingPart, Shared
+from worker.compare.part import NOBODY, BriefPart, LeadingPart
 from worker.compare.result import Changed, Figures
 from worker.definition.model import Lifecycle
 from worker.fold.engine import Engine
 from worker.plan import Plan, compile_plan
 from worker.replay import Source, Terms
 from worker.replay.families import Families, families_kept, keep_families, ties
-from worker.replay.lines import read_lines
+from worker.replay.lines import read_blocks
 from worker.replay.part import History
+from worker.replay.parts import lines_before
 from worker.replay.pool import Pool, Report
+from worker.replay.reading import Arrivals, Reader, by_contact
 from worker.replay.records import Span
 from worker.replay.results import Shelf, merged
 from worker.replay.run import Progress
-from worker.replay.spread import Laid, laid, lay, part_count, spans
+from worker.replay.spread import Spread, gathered, lay, part_count, spans
 
 PART_BYTES: Final = 32 << 20  # of events, held once and grouped once a definition
+AT_HAND_BYTES: Final = 16 << 20  # of what a span holds, before it is written
 PARTS_MAX: Final = 200
 COMPRESSED: Final = 8
 PASSES: Final = 3  # how often a file is read: for ties, to be laid, to be folded
@@ -88,22 +90,22 @@ class _Bench:
     parting: Parting
     plan: Plan  # the first's, asking those
     folder: Path
+    parts: int
 
     @cached_property
     def families(self) -> Families:
         return families_kept(self.folder)
 
-    def parts(self) -> list[BriefPart]:
+    def folded(self, arrived: dict[str, Arrivals]) -> list[BriefPart]:
         """A part for each variant, the first of which leads those that are like it."""
-        shared, families = Shared(), self.families
+        terms, families = self.job.terms, self.families
         parts = [
-            BriefPart(engine, self.job.terms, families, names, shared)
-            for engine, names in zip(self.engines[1:], self.names[1:], strict=True)
+            BriefPart(engine, terms, families, {} if place in self.alike else dict(arrived), names)
+            for place, (engine, names) in enumerate(zip(self.engines, self.names, strict=True))
+            if place
         ]
         followers = [(1 << place, parts[place - 1]) for place in self.alike]
-        lead = LeadingPart(
-            self.engines[0], self.job.terms, families, self.names[0], shared, self.plan, self.parting, followers
-        )
+        lead = LeadingPart(self.engines[0], terms, families, arrived, self.names[0], self.plan, self.parting, followers)
         return [lead, *parts]
 
 
@@ -135,14 +137,16 @@ def compare(
     cut = spans(list(sources), processes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-compare-")))
-        with Pool(processes, report, _bench, job, folder) as pool:
+        with Pool(processes, report, _bench, job, folder, parts) as pool:
             keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
-            laid_out = pool.run(_lay, [(number, span, parts) for number, span in enumerate(cut)])
+            laid_out = pool.run(_lay, list(enumerate(cut)))
             newest = max((one.newest for one in laid_out), default=0)
             clock = newest if terms.as_of is None else terms.as_of
-            before = _lines_before(cut, laid_out)
-            folded = pool.run(_fold, [(part, cut, before, clock) for part in range(parts)])
+            before = lines_before(cut, [one.lines for one in laid_out])
+            folded = pool.run(_fold, [(part, before, clock, bytes_ // parts) for part in range(parts)])
         total = Comparison(job.variants, [Figures() for _ in variants], [0] * len(variants), clock=clock)
+        for figures in total.figures:
+            figures.dead_letters = sum(one.refused for one in laid_out)
         for one in folded:
             total.contacts += one.contacts
             total.moved += one.moved
@@ -168,7 +172,7 @@ def _report(progress: Progress | None, total: int) -> Report | None:
     return report
 
 
-def _bench(job: _Job, folder: Path) -> _Bench:
+def _bench(job: _Job, folder: Path, parts: int) -> _Bench:
     engines = tuple(Engine(compile_plan(variant.lifecycle), grace=False) for variant in job.variants)
     renamed = _renamed(job.variants)
     names = tuple(tuple(renamed.get(name, name) for name in variant.lifecycle.stages) for variant in job.variants)
@@ -179,7 +183,7 @@ def _bench(job: _Job, folder: Path) -> _Bench:
         if place and names[place] == names[0] and alike(first, engine.plan)
     )
     plan = unheard(watched(first, [(1 << place, engines[place].plan) for place in like], parting))
-    return _Bench(job, engines, names, like, parting, plan, folder)
+    return _Bench(job, engines, names, like, parting, plan, folder, parts)
 
 
 def _renamed(variants: Sequence[Variant]) -> dict[str, str]:
@@ -188,36 +192,31 @@ def _renamed(variants: Sequence[Variant]) -> dict[str, str]:
     return {was: name for name, stage in newest.items() for was in stage.was if was not in newest}
 
 
+class _Laid(NamedTuple):
+    """What came of reading a span: how many lines, the newest event's time (0: none), how many were refused."""
+
+    lines: int
+    newest: int
+    refused: int
+
+
 def _ties(bench: _Bench, report: Report, span: Span) -> set[tuple[str, str]]:
-    return set(ties(read_lines(bench.job.sources[span.source], span, report)))
+    return set(ties(read_blocks(bench.job.sources[span.source], span, report)))
 
 
-def _lay(bench: _Bench, report: Report, number: int, span: Span, parts: int) -> Laid:
-    source, wall = bench.job.sources[span.source], bench.job.terms.wall
-    return lay(bench.engines[0].plan, source, span, parts, bench.families, wall, bench.folder, str(number), report)
+def _lay(bench: _Bench, report: Report, number: int, span: Span) -> _Laid:
+    reader = Reader([engine.plan for engine in bench.engines], bench.job.terms, bench.families)
+    spread = Spread(bench.folder, str(number), bench.parts, bench.families, AT_HAND_BYTES)
+    lines = lay(reader, bench.job.sources, [span], spread, report)
+    spread.write()
+    return _Laid(lines, reader.newest, reader.totals.dead_letters)
 
 
-def _lines_before(cut: Sequence[Span], laid_out: Sequence[Laid]) -> list[int]:
-    """How many lines of its source come before each span."""
-    before: list[int] = []
-    counted: dict[int, int] = {}
-    for span, one in zip(cut, laid_out, strict=True):
-        before.append(counted.get(span.source, 0))
-        counted[span.source] = before[-1] + one.lines
-    return before
-
-
-def _fold(bench: _Bench, report: Report, number: int, cut: Sequence[Span], before: list[int], clock: int) -> _Folded:
+def _fold(bench: _Bench, report: Report, number: int, before: list[int], clock: int, share: int) -> _Folded:
     """One part under every variant; contacts whose histories part are put on its shelf."""
-    parts = bench.parts()
-    reading = [part for place, part in enumerate(parts) if place not in bench.alike]
-    for name, span in enumerate(cut):
-        for lines, numbers in laid(bench.folder, str(name), number):
-            if before[name]:
-                numbers = array("Q", [before[name] + at for at in numbers])
-            for part in reading:
-                part.read(span.source, lines, numbers)
-            report(sum(map(len, lines)) + len(lines))
+    names = enumerate(before)
+    blocks = (block for name, more in names for block in gathered(bench.folder, str(name), number, more))
+    parts = bench.folded(by_contact(blocks))
     folded = _Folded([Figures() for _ in parts], [0] * len(parts), Counter(), 0)
     order = [{name: place for place, name in enumerate(names)} for names in bench.names]
     found, contacts = _compared(parts, clock, folded, order)
@@ -228,6 +227,7 @@ def _fold(bench: _Bench, report: Report, number: int, cut: Sequence[Span], befor
         )
     for figures, part in zip(folded.figures, parts, strict=True):
         figures.dead_letters = part.totals.dead_letters
+    report(share)
     return folded._replace(contacts=contacts)
 
 

@@ -13,7 +13,7 @@ from worker.fold.outcome import Event, Refusal
 from worker.instants import parse_instant
 from worker.plan import Plan
 from worker.replay.families import Families, ties
-from worker.replay.lines import Progress, read_lines
+from worker.replay.lines import Progress, read_blocks
 from worker.replay.records import Source, Span
 
 CANDIDATES_MAX: Final = 50  # newest lines looked at more closely, whether they are events at all
@@ -51,8 +51,8 @@ def gather(
     last = wall + AHEAD_MS if as_of is None else as_of
     best, candidates = 0, [(0, b"")]
     for source in sources:
-        for lines in _blocks(source, progress):
-            for line in lines:
+        for block in _blocks(source, progress):
+            for line in block.split(b"\n"):
                 try:
                     seen = _glance(line)
                     at = parse_instant(seen.time)
@@ -72,8 +72,8 @@ def gather(
     return Gathered(events, _newest(plan, candidates) if as_of is None else as_of, refused)
 
 
-def _blocks(source: Source, progress: Progress | None) -> Iterator[list[bytes]]:
-    return read_lines(source, Span(0, 0, source.path.stat().st_size), progress)
+def _blocks(source: Source, progress: Progress | None) -> Iterator[bytes]:
+    return read_blocks(source, Span(0, 0, source.path.stat().st_size), progress)
 
 
 def _newest(plan: Plan, candidates: list[tuple[int, bytes]]) -> int:

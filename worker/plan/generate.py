@@ -103,7 +103,7 @@ class Generator:
             guard = None if pattern.guard is None else self.meaning.names.expand(pattern.guard)
             tests.append("True" if guard is None or not is_event_only(guard) else source(guard, self.meaning.names))
         ignored = self.meaning.any_of(self.meaning.patterns(self.meaning.lifecycle.ignore), kind)
-        body = [f"if ignores_{number}(e, y, z): return False"] if ignored else []
+        body = [f"if {ignored}: return False"] if ignored else []
         if ignored:
             self.function(f"ignores_{number}", "e, y, z", ["t = 0", f"return bool({ignored})"], inner=False)
         body.append("return True" if "True" in tests else f"return bool({' or '.join(tests) or 'False'})")

@@ -79,12 +79,11 @@ def tie(kind: str, subject: str, data: Mapping[str, Any]) -> tuple[str, str]:
     return subject, other if isinstance(other, str) and other else subject
 
 
-def ties(blocks: Iterable[list[bytes]]) -> Iterator[tuple[str, str]]:
-    """The ties in lines that nobody has decoded: what is no event, or no such one, is passed over at little cost."""
-    for lines in blocks:
-        text = b"\n".join(lines)
-        escaped = b"\\" in text and _ESCAPE in text
-        for line in lines if escaped else _hinting(text):
+def ties(blocks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """The ties in blocks of lines that nobody has decoded: what is no such event is passed over at little cost."""
+    for block in blocks:
+        escaped = b"\\" in block and _ESCAPE in block
+        for line in block.split(b"\n") if escaped else _hinting(block):
             try:
                 seen = _glance(line)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from worker.definition.model import Lifecycle
 from worker.fold.engine import Engine, TooLate
 from worker.plan import compile_plan
-from worker.replay.part import Terms, Totals
 from worker.replay.records import Source
+from worker.replay.terms import Terms, Totals
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many bytes of events are held at once: all in one go, or a part of them.
+    """Limits in bytes: of what is kept of all events before it goes to files, and of a part's events as they are read.
 
-    In memory they are three to six times that, by how many of them the definition can use.
+    A part's events are folded at once: in memory they are up to six times that, where the definition can use them all.
     """
 
-    direct: int = 128 << 20
+    at_hand: int = 256 << 20
     part: int = 48 << 20

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 from pathlib import Path
 from typing import IO, Final
 
@@ -14,7 +13,7 @@ import zstandard
 from worker.events import MAX_VALUE_BYTES
 from worker.replay.records import Format, ReplayError, Source, Span
 
-BLOCK_BYTES: Final = 1 << 19  # with the rest of a line before it, less than one event may have
+BLOCK_BYTES: Final = 1 << 17  # what comes of them is still in the processor's nearer caches when it is looked at again
 PACKED_BYTES: Final = 1 << 16  # of a compressed file at a time: what comes of them is bounded, too
 LINE_BYTES_MAX: Final = 64 * MAX_VALUE_BYTES  # what is longer is cut: its size refuses it anyway
 MARK: Final = b"\xef\xbb\xbf"  # a byte order mark, which some editors put first
@@ -42,38 +41,62 @@ def read_lines(source: Source, span: Span, progress: Progress | None = None) -> 
 
     Raises: ReplayError where the file can't be read or is damaged.
     """
+    for block in read_blocks(source, span, progress):
+        yield block.split(b"\n")
+
+
+def read_blocks(source: Source, span: Span, progress: Progress | None = None) -> Iterator[bytes]:
+    """The span's lines, end to end: whole lines with their ends between them, none after the last of a block.
+
+    Raises: ReplayError where the file can't be read or is damaged.
+    """
     try:
         with source.path.open("rb") as file:
             if source.format == "plain":
-                yield from _span(file, span, progress)
+                read = _span(file, span, progress)
             else:
-                yield from _whole(file, source.format, progress)
+                read = _gunzipped(file, progress) if source.format == "gzip" else _unpacked(file, progress)
+            yield from _blocks(read, begins=source.format != "plain" or span.start == 0)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ReplayError(f"{source.name}: can't be read to its end: {said}") from None
 
 
-def _span(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[list[bytes]]:
+def _blocks(read: Iterable[bytes], begins: bool) -> Iterator[bytes]:
+    """What was read, cut after whole lines; what is left of the last one counts as a line."""
+    begun: list[bytes] = []  # pieces of the line whose end is still to come
+    size = 0
+    for some in read:
+        if begins:
+            some, begins = some.removeprefix(MARK), False
+        end = some.rfind(b"\n")
+        if end >= 0:
+            yield b"".join([*begun, some[:end]])
+            begun, size = [], 0
+        rest = some[end + 1 :]
+        if rest and size < LINE_BYTES_MAX:
+            begun.append(rest)
+            size += len(rest)
+    if begun:
+        yield b"".join(begun)
+
+
+def _span(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[bytes]:
     if span.start:
         # The line that was begun before the span belongs to the one before it.
         file.seek(span.start - 1)
         _rest_of_line(file)
-    yield from _split(_blocks(file, span, progress))
-
-
-def _blocks(file: IO[bytes], span: Span, progress: Progress | None) -> Iterator[bytes]:
-    left, first = span.end - file.tell(), span.start == 0
+    left = span.end - file.tell()
     while left > 0:
         block = file.read(min(BLOCK_BYTES, left))
         if not block:
-            return
+            break
         left -= len(block)
         if progress is not None:
             progress(len(block))
         if left <= 0 and not block.endswith(b"\n"):
             block += _rest_of_line(file)
-        yield block.removeprefix(MARK) if first else block
-        first = False
+        yield block
 
 
 def _rest_of_line(file: IO[bytes]) -> bytes:
@@ -86,31 +109,6 @@ def _rest_of_line(file: IO[bytes]) -> bytes:
             kept += more
         if ended or not more:
             return kept if kept.endswith(b"\n") or not ended else kept + b"\n"
-
-
-def _split(blocks: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """The lines that end in each block; what is left of the last one counts as a line."""
-    begun: list[bytes] = []  # pieces of the line whose end is still to come
-    size = 0
-    for block in blocks:
-        lines = block.split(b"\n")
-        rest = lines.pop()
-        if lines and begun:
-            lines[0] = b"".join([*begun, lines[0]])
-        if lines:
-            yield lines
-            begun, size = [], 0
-        if rest and size < LINE_BYTES_MAX:
-            begun.append(rest)
-            size += len(rest)
-    if begun:
-        yield [b"".join(begun)]
-
-
-def _whole(file: IO[bytes], form: Format, progress: Progress | None) -> Iterator[list[bytes]]:
-    blocks = _gunzipped(file, progress) if form == "gzip" else _unpacked(file, progress)
-    first = next(blocks, b"")
-    yield from _split(chain([first.removeprefix(MARK)], blocks))
 
 
 def _gunzipped(file: IO[bytes], progress: Progress | None) -> Iterator[bytes]:

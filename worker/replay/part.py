@@ -7,16 +7,12 @@ identifications, splits, erasures) are folded together, in the order in which th
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from worker.events import decode, decode_lines
 from worker.fold import tell
-from worker.fold.accept import AHEAD_MS, accept_fields, attributes, refuse
 from worker.fold.contact import Contact, seal
 from worker.fold.engine import Engine
 from worker.fold.identity import IDENTITY_TYPES
@@ -26,30 +22,14 @@ from worker.fold.outcome import Event, Message, Outcome, Output, Refusal
 from worker.fold.state import Record, State, decode_entry
 from worker.fold.straight import fold_straight
 from worker.plan.plan import Move, Plan
-from worker.replay.families import Families, tie
-from worker.replay.records import NUMBER_BITS, DeadLetter, kept
+from worker.replay.families import Families
+from worker.replay.reading import WIDTH, Arrivals
+from worker.replay.records import DeadLetter
 from worker.replay.rows import contact_row
+from worker.replay.terms import Terms, Totals
 from worker.replay.world import World, in_order
 
 STAGE_CHANGED: Final = "lifecycle.stage.changed.v1"
-WIDTH: Final = 3  # of an arrival in a contact's list: position, event, line
-
-
-@dataclass(frozen=True)
-class Terms:
-    """How a replay is done, whatever its input.
-
-    `wall` is the wall clock (epoch ms): what lies ahead of it is refused. `as_of`: what lies after it is left out, and
-    the clock stands there in the end; None: at the newest event. `by_time`: each contact's events by time first.
-    `as_published`: one event at a time, corrections and all, as a worker would publish them. Without `telling` the
-    changes are only counted.
-    """
-
-    wall: int
-    as_of: int | None = None
-    by_time: bool = False
-    as_published: bool = False
-    telling: bool = True
 
 
 class Told(NamedTuple):
@@ -95,117 +75,24 @@ class Counted(tell.Told):
         self._tell("", at, {})
 
 
-@dataclass
-class Totals:
-    """Counts over any number of parts."""
-
-    events: int = 0
-    left_out: int = 0
-    contacts: int = 0
-    outputs: int = 0
-    stage_changes: int = 0
-    duplicates: int = 0
-    late: int = 0
-    stages: Counter[str] = field(default_factory=Counter)  # contacts, by where they stand
-    reasons: Counter[str] = field(default_factory=Counter)  # dead letters
-
-    @property
-    def dead_letters(self) -> int:
-        return self.reasons.total()
-
-    def add(self, other: Totals) -> None:
-        for name in self.__dataclass_fields__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-NEVER: Final = 1 << 62
-
-
 class Part:
-    """Read with `read` as often as there is something to read, then folded once with `fold`.
+    """Contacts whose arrivals are given, in the order of their first; folded once, with `fold`.
 
-    `families` are ties between contacts that are known beforehand; others are noticed while reading.
+    `families` are the ties between them.
     """
 
-    def __init__(self, engine: Engine, terms: Terms, families: Families | None = None) -> None:
+    def __init__(self, engine: Engine, terms: Terms, families: Families, arrived: dict[str, Arrivals]) -> None:
         self.engine = engine
         self.terms = terms
         self.totals = Totals()
         self.dead: list[DeadLetter] = []
         self.told: list[Told] = []
-        self.newest = 0  # time of the newest event that was accepted
-        self._families = families or Families()
-        self._arrived: dict[str, list[Any]] = {}
-        self._begun: dict[str, int] = {}  # from when on a contact is surely there: NEVER where that may change
-        self._heard: dict[str, int] = {}  # the newest useful event, where silence makes a contact forgotten
+        self._families = families
+        self._arrived = arrived
         self._encode = msgspec.json.Encoder().encode
 
-    def read(self, source: int, lines: Sequence[bytes], numbers: Iterable[int]) -> None:
-        """Take in lines with their numbers in the source, in the order of arrival."""
-        plan, terms = self.engine.plan, self.terms
-        uses, any_use, creating = plan.uses, plan.uses[""], plan.creating
-        placing = plan.sets_status | {"stage.set"}
-        delicate = placing | IDENTITY_TYPES
-        arrived, begun, heard, families = self._arrived, self._begun, self._heard, self._families
-        silence = plan.forget[1] if plan.forget is not None else 0
-        ahead = terms.wall + AHEAD_MS if terms.as_of is None else NEVER
-        last = terms.as_of if terms.as_of is not None else NEVER
-        newest, count, offset = self.newest, 0, source << NUMBER_BITS
-        # The numbers last: `zip` takes one from each in turn, and they go on after these lines.
-        for line, event, number in zip(lines, self._decoded(lines), numbers, strict=False):
-            if isinstance(event, Refusal):
-                if line and not line.isspace():
-                    count += 1
-                    self._refuse(offset | number, event, line)
-                continue
-            at, kind, _, sender, contact, data, traits = event
-            if at > last:
-                self.totals.left_out += 1
-                continue
-            count += 1
-            if at > ahead:
-                self._refuse(offset | number, refuse.ahead(event, terms.wall), line)
-                continue
-            useful = True
-            if kind in delicate:
-                if kind in placing and isinstance(given := accept_fields(plan, event), Refusal):
-                    self._refuse(offset | number, given, line)
-                    continue
-                if kind in IDENTITY_TYPES:
-                    # An erased contact begins anew with its next event, be that as dull as it may.
-                    for one in (tied := tie(kind, contact, data)):
-                        begun[one] = NEVER
-                    families.join(*tied)
-            else:
-                since = begun.get(contact)
-                if since is None:
-                    if kind in creating:
-                        begun[contact] = NEVER if contact in families else at
-                else:
-                    useful = traits is not None or (uses.get(kind) or any_use)(data, kind, sender) or attributes(data)
-                    if not useful and at >= since and not (silence and at > heard.get(contact, 0) + silence):
-                        # The definition can do nothing with it, and the contact is there already.
-                        if at > newest:
-                            newest = at
-                        continue
-            if at > newest:
-                newest = at
-            if silence and useful and at > heard.get(contact, 0):
-                heard[contact] = at
-            mine = arrived.get(contact)
-            if mine is None:
-                arrived[contact] = [offset | number, event, line]
-            else:
-                mine += (offset | number, event, line)
-        self.newest = newest
-        self.totals.events += count
-
-    def _decoded(self, lines: Sequence[bytes]) -> Sequence[Event | Refusal]:
-        """What the lines hold, one by one."""
-        return decode_lines(lines) or [decode(None, line) for line in lines]
-
     def fold(self, clock: int) -> Iterator[History]:
-        """The histories up to `clock` of all contacts that were read, in the order of their first events."""
+        """The histories up to `clock` of all contacts, in the order of their first events."""
         together: dict[str, History] = {}
         for members in self._members():
             together.update(self._together(members, clock))
@@ -219,16 +106,16 @@ class Part:
             else:
                 yield from self._together({contact: arrivals}, clock).values()
 
-    def _members(self) -> list[dict[str, list[Any]]]:
-        """The families among those that were read, each with what arrived for its members."""
-        found: dict[str, dict[str, list[Any]]] = {}
+    def _members(self) -> list[dict[str, Arrivals]]:
+        """The families among them, each with what arrived for its members."""
+        found: dict[str, dict[str, Arrivals]] = {}
         if self._families:
             for contact, arrivals in self._arrived.items():
                 if contact in self._families:
                     found.setdefault(self._families.head(contact), {})[contact] = arrivals
         return list(found.values())
 
-    def _alone(self, contact: str, arrivals: list[Any], clock: int) -> History:
+    def _alone(self, contact: str, arrivals: Arrivals, clock: int) -> History:
         """One contact's history, in one batch."""
         first = arrivals[0]
         if self.terms.by_time:
@@ -238,13 +125,13 @@ class Part:
         if straight is None:
             return self._reordered(first, contact, arrivals, clock)
         for place, refusal in straight.refused:
-            self._refuse(arrivals[place * WIDTH], refusal, arrivals[place * WIDTH + 2])
+            self._refuse(arrivals[place * WIDTH], refusal)
         if straight.message is not None:
             self._tell(first, [straight.message])
         self.totals.duplicates += straight.duplicates
         return self._concluded(first, contact, told, told.outputs, straight.state, clock)
 
-    def _reordered(self, first: int, contact: str, arrivals: list[Any], clock: int) -> History:
+    def _reordered(self, first: int, contact: str, arrivals: Arrivals, clock: int) -> History:
         """The same where an event is older than one before it."""
         outcome = Outcome()
         person = Contact(self.engine, contact, None, clock, outcome)
@@ -261,7 +148,7 @@ class Part:
         state = None if record is None or person.over or record.state.stage < 0 else record.state
         return self._concluded(first, contact, person.told, outputs, state, clock)
 
-    def _arrive(self, person: Contact, arrivals: list[Any]) -> bool:
+    def _arrive(self, person: Contact, arrivals: Arrivals) -> bool:
         """Give a contact all that arrived for it, in one batch, unless that can't be told so.
 
         Whether a contact was forgotten in between is, with late events, only known by folding batch by batch.
@@ -274,7 +161,7 @@ class Part:
         if self.engine.plan.forget is not None and person.late:
             return False
         for place, refusal in refused:
-            self._refuse(arrivals[place], refusal, arrivals[place + 2])
+            self._refuse(arrivals[place], refusal)
         return True
 
     def _teller(self, contact: str) -> tell.Told:
@@ -296,7 +183,7 @@ class Part:
                 seal(output, {**stands, "revision": number} if stands is not None else None, recorded)
         return self._history(first, contact, outputs, state, clock)
 
-    def _together(self, members: dict[str, list[Any]], clock: int) -> dict[str, History]:
+    def _together(self, members: dict[str, Arrivals], clock: int) -> dict[str, History]:
         """The histories of contacts that are one person, or were for a time; of others none is changed by these."""
         flat = [part for arrivals in members.values() for part in arrivals]
         order = sorted(range(0, len(flat), WIDTH), key=flat.__getitem__)
@@ -307,7 +194,7 @@ class Part:
         for start, end in self._runs(arrivals):
             for place, refusal in world.arrive(arrivals[start + 1 : end : WIDTH]):
                 at = start + WIDTH * place
-                self._refuse(arrivals[at], refusal, arrivals[at + 2])
+                self._refuse(arrivals[at], refusal)
         world.advance(clock)
         first = min(arrivals[0] for arrivals in members.values())
         for refusal in world.refused:
@@ -334,7 +221,7 @@ class Part:
             for contact in {**held, **states}
         }
 
-    def _runs(self, arrivals: list[Any]) -> Iterator[tuple[int, int]]:
+    def _runs(self, arrivals: Arrivals) -> Iterator[tuple[int, int]]:
         """Where each run of one contact's events begins and ends; as published, each event is one.
 
         What says who is whom ends its run: its answer is there before the next event, as it nearly always is in life.
@@ -373,8 +260,8 @@ class Part:
             assert isinstance(body, Member), "contacts tell others of their own family, or a company"
             self.told.append(Told(body.at, first, message.key, message.body))
 
-    def _refuse(self, at: int, refusal: Refusal, line: bytes) -> None:
-        self.dead.append(DeadLetter(at, refusal, kept(line)))
+    def _refuse(self, at: int, refusal: Refusal, record: bytes | None = None) -> None:
+        self.dead.append(DeadLetter(at, refusal, record))
         self.totals.reasons[refusal.reason] += 1
 
 
@@ -382,7 +269,7 @@ def _is_stage_change(output: Output) -> bool:
     return bool(output.body["type"] == STAGE_CHANGED)
 
 
-def by_time(arrivals: list[Any]) -> list[Any]:
+def by_time(arrivals: Arrivals) -> Arrivals:
     """The same arrivals, the older events first; equal times in the order of arrival."""
     order = sorted(range(0, len(arrivals), WIDTH), key=lambda place: arrivals[place + 1].time)
     return [part for place in order for part in arrivals[place : place + WIDTH]]

@@ -1,24 +1,39 @@
-"""Events that don't fit in memory, or that several processes share: laid into parts by contact, folded part by part."""
+"""The job's events read, laid into parts by contact, and folded part by part, by one process or several side by side.
+
+However it is cut, the histories come out the same.
+"""
 
 from __future__ import annotations
 
-from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from heapq import merge
+from operator import attrgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from worker.fold.engine import Engine
+from worker.fold.outcome import Refusal
 from worker.replay.families import Families, families_kept, keep_families, ties
-from worker.replay.job import Job
-from worker.replay.lines import read_lines
-from worker.replay.part import History, Part, Told, Totals
+from worker.replay.job import Job, Sizes
+from worker.replay.lines import read_blocks
+from worker.replay.part import History, Part, Told
 from worker.replay.pool import Pool, Report
-from worker.replay.records import Span
-from worker.replay.results import Shelf, dead_row, encode_line, merged
-from worker.replay.spread import Laid, laid, lay, spans
+from worker.replay.reading import Reader, by_contact
+from worker.replay.records import DeadLetter, Span
+from worker.replay.results import Shelf, merged, recalled
+from worker.replay.spread import Spread, gathered, lay, part_count, spans
+from worker.replay.terms import Totals
+
+PARTS_MAX: Final = 200  # each may have an open file while the histories are merged
+COMPRESSED: Final = 8  # how much larger a compressed file is, about, when it is read
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_letter: Final = msgspec.msgpack.Decoder(tuple[Refusal, bytes | None]).decode
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,21 @@ class Bench:
     job: Job
     engine: Engine
     folder: Path
+    parts: int
+    at_hand: int
 
     @cached_property
     def families(self) -> Families:
         return families_kept(self.folder)
+
+
+class Laid(NamedTuple):
+    """What came of reading spans: how many lines, the newest event's time (0: none); and what is not in the folder."""
+
+    lines: int
+    newest: int
+    totals: Totals
+    spread: Spread | None
 
 
 class Folded(NamedTuple):
@@ -42,74 +68,99 @@ class Folded(NamedTuple):
 
 
 class Parts:
-    """The job's events, folded in so many parts by so many processes; `folder` is for what lies in between."""
+    """The job's events, folded by so many processes; `folder` is for what lies in between."""
 
-    def __init__(self, job: Job, parts: int, processes: int, folder: Path, report: Report | None) -> None:
+    def __init__(self, job: Job, processes: int, sizes: Sizes, folder: Path, report: Report) -> None:
         self.totals = Totals()
         self.told: list[Told] = []
+        self._job = job
         self._folder = folder
-        self._parts = parts
-        self._telling = job.terms.telling
-        cut = spans(list(job.sources), processes)
-        with Pool(processes, report, _bench, job, folder) as pool:
+        read = sum(one.path.stat().st_size * (1 if one.format == "plain" else COMPRESSED) for one in job.sources)
+        share = sum(source.path.stat().st_size for source in job.sources)
+        self._parts = part_count(read, sizes.part, processes, PARTS_MAX)
+        cut = spans(job.sources, processes)
+        # One process has it all at hand as long as it can; of several, each folds what others have read.
+        readings = [("0", cut)] if processes == 1 else [(str(name), [span]) for name, span in enumerate(cut)]
+        at_hand = sizes.at_hand // processes
+        with Pool(processes, report, _bench, job, folder, self._parts, at_hand) as pool:
             self.engine = pool.setting.engine
             keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
-            laid_out = pool.run(_lay, [(number, span, parts) for number, span in enumerate(cut)])
+            laid_out = pool.run(_lay, [(name, some, processes == 1) for name, some in readings])
             newest = max((one.newest for one in laid_out), default=0)
             self.clock = newest if job.terms.as_of is None else job.terms.as_of
-            firsts = _first_numbers(cut, laid_out)
-            for folded in pool.run(_fold, [(part, cut, firsts, self.clock) for part in range(parts)]):
+            self._before = [0] if processes == 1 else lines_before(cut, [one.lines for one in laid_out])
+            for one in laid_out:
+                self.totals.add(one.totals)
+            spread = laid_out[0].spread if processes == 1 else None
+            calls = [(part, self._before, self.clock, share // self._parts, spread) for part in range(self._parts)]
+            for folded in pool.run(_fold, calls):
                 self.totals.add(folded.totals)
                 self.told += folded.told
 
     def histories(self) -> Iterator[History]:
-        """Nothing where nothing is told: the totals say all."""
-        return merged(Shelf(self._folder, f"part-{part}") for part in range(self._parts) if self._telling)
+        """In the order of the contacts' first events; nothing where nothing is told: the totals say all."""
+        return merged(Shelf(self._folder, f"part-{part}") for part in range(self._parts) if self._job.terms.telling)
 
-    def dead_rows(self) -> Iterator[tuple[int, bytes]]:
-        shelves = (Shelf(self._folder, f"dead-{part}") for part in range(self._parts))
-        return ((row.position, row.changes) for row in merged(shelves))
+    def dead(self) -> Iterator[DeadLetter]:
+        """What was refused, with the records, in the order of arrival."""
+        read = (_taken(Shelf(self._folder, f"dead-{name}"), more) for name, more in enumerate(self._before))
+        folded = (_taken(Shelf(self._folder, f"dead-part-{part}"), 0) for part in range(self._parts))
+        return recalled(self._job.sources, merge(*read, *folded, key=attrgetter("position")))
 
 
-def _bench(job: Job, folder: Path) -> Bench:
-    return Bench(job, job.engine(), folder)
+def _bench(job: Job, folder: Path, parts: int, at_hand: int) -> Bench:
+    return Bench(job, job.engine(), folder, parts, at_hand)
 
 
 def _ties(bench: Bench, report: Report, span: Span) -> set[tuple[str, str]]:
-    return set(ties(read_lines(bench.job.sources[span.source], span, report)))
+    return set(ties(read_blocks(bench.job.sources[span.source], span, report)))
 
 
-def _lay(bench: Bench, report: Report, number: int, span: Span, parts: int) -> Laid:
+def _lay(bench: Bench, report: Report, name: str, cut: list[Span], stays: bool) -> Laid:
+    """Spans are read, and what they hold lies in the parts: all in files, unless it `stays` with this process."""
     job = bench.job
-    source, wall = job.sources[span.source], job.terms.wall
-    return lay(bench.engine.plan, source, span, parts, bench.families, wall, bench.folder, str(number), report)
+    reader = Reader([bench.engine.plan], job.terms, bench.families)
+    spread = Spread(bench.folder, name, bench.parts, bench.families, bench.at_hand)
+    lines = lay(reader, job.sources, cut, spread, report)
+    if not stays:
+        spread.write()
+    _put(Shelf(bench.folder, f"dead-{name}"), reader.dead)
+    return Laid(lines, reader.newest, reader.totals, spread if stays else None)
 
 
-def _first_numbers(cut: list[Span], laid_out: list[Laid]) -> list[int]:
+def lines_before(cut: list[Span], lines: list[int]) -> list[int]:
     """How many lines of its source come before each span."""
     before: list[int] = []
     counted: dict[int, int] = {}
-    for span, one in zip(cut, laid_out, strict=True):
+    for span, count in zip(cut, lines, strict=True):
         before.append(counted.get(span.source, 0))
-        counted[span.source] = before[-1] + one.lines
+        counted[span.source] = before[-1] + count
     return before
 
 
-def _fold(bench: Bench, report: Report, number: int, cut: list[Span], before: list[int], clock: int) -> Folded:
-    """One part: read from what was laid of each span, folded, and put on its shelves."""
-    part = Part(bench.engine, bench.job.terms, bench.families)
-    for name, span in enumerate(cut):
-        for lines, numbers in laid(bench.folder, str(name), number):
-            if before[name]:
-                numbers = array("Q", [before[name] + at for at in numbers])
-            part.read(span.source, lines, numbers)
-            report(sum(map(len, lines)) + len(lines))
+def _fold(
+    bench: Bench, report: Report, number: int, before: list[int], clock: int, share: int, spread: Spread | None
+) -> Folded:
+    """One part, gathered from what was laid of each span, folded, and put on its shelves."""
+    if spread is not None:
+        blocks = spread.gather(number)
+    else:
+        names = enumerate(before)
+        blocks = (block for name, more in names for block in gathered(bench.folder, str(name), number, more))
+    part = Part(bench.engine, bench.job.terms, bench.families, by_contact(blocks))
     histories = part.fold(clock)
     if bench.job.terms.telling:
         Shelf(bench.folder, f"part-{number}").put(histories)
     else:
         deque(histories, maxlen=0)
-    dead = sorted(part.dead, key=lambda letter: letter.position)
-    rows = (History(letter.position, encode_line(dead_row(bench.job.sources, letter)), b"") for letter in dead)
-    Shelf(bench.folder, f"dead-{number}").put(rows)
+    _put(Shelf(bench.folder, f"dead-part-{number}"), sorted(part.dead, key=attrgetter("position")))
+    report(share)
     return Folded(part.totals, part.told)
+
+
+def _put(shelf: Shelf, dead: Iterable[DeadLetter]) -> None:
+    shelf.put(History(letter.position, _encode((letter.refusal, letter.record)), b"") for letter in dead)
+
+
+def _taken(shelf: Shelf, more: int) -> Iterator[DeadLetter]:
+    return (DeadLetter(position + more, *_letter(written)) for position, written, _ in shelf.take())

@@ -61,11 +61,14 @@ def kept(record: bytes) -> bytes | Digest:
 
 
 class DeadLetter(NamedTuple):
-    """A record that was not accepted. `position` orders them as they were read, see `position`."""
+    """A record that was not accepted. `position` orders them as they were read, see `position`.
+
+    `record` is None where it stands in its source as it was read.
+    """
 
     position: int
     refusal: Refusal
-    record: bytes | Digest
+    record: bytes | Digest | None = None
 
 
 def position(source: int, number: int) -> int:

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from heapq import merge
+from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +15,9 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
+from worker.replay.lines import read_lines
 from worker.replay.part import History
-from worker.replay.records import DeadLetter, Digest, ReplayError, Source, place_of
+from worker.replay.records import NUMBER_BITS, DeadLetter, Digest, ReplayError, Source, Span, kept, place_of, position
 
 STAGE_CHANGES: Final = "stage-changes.jsonl"
 CONTACTS: Final = "contacts.jsonl"
@@ -87,13 +89,29 @@ def dead_row(sources: Sequence[Source], letter: DeadLetter) -> dict[str, Any]:
         "message": letter.refusal.message,
         "source": place_of(sources, letter.position),
     }
-    record = letter.record
+    record = letter.record or b""
     if isinstance(record, Digest):
         return {**row, "record": None, "digest": record.sha256, "size": record.size}
     try:
         return {**row, "record": record.decode() or None}
     except UnicodeDecodeError:
         return {**row, "record": None, "record_base64": base64.b64encode(record).decode()}
+
+
+def recalled(sources: Sequence[Source], letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
+    """The letters, which are in order, each with its record: what stands in a source is read from there once more."""
+    for number, group in groupby(letters, key=lambda letter: letter.position >> NUMBER_BITS):
+        source = sources[number]
+        blocks = read_lines(source, Span(number, 0, source.path.stat().st_size))
+        block: list[bytes] = []
+        first = position(number, 1)
+        for letter in group:
+            if letter.record is None:
+                while letter.position - first >= len(block):
+                    first += len(block)
+                    block = next(blocks)
+                letter = letter._replace(record=kept(block[letter.position - first]))
+            yield letter
 
 
 class Shelf:
