@@ -94,7 +94,7 @@ def test_a_byte_order_mark_and_carriage_returns_are_no_part_of_an_event(tmp_path
 def test_a_line_without_an_end_takes_bounded_memory_and_is_a_dead_letter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    most = 4 * lines_module.BLOCK_BYTES
+    most = 16 * lines_module.BLOCK_BYTES
     monkeypatch.setattr(lines_module, "LINE_BYTES_MAX", most)
     path = tmp_path / "one-line"
     path.write_bytes(b"x" * (3 * most) + b"\n" + event(0, "form.submitted") + b"\n")
