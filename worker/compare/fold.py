@@ -246,7 +246,7 @@ def _compared(
             folded.figures[place].count(entries, order[place], stands)
             for place, (_, entries, stands) in enumerate(both)
         ]
-        known += any(ends)
+        known += any(map(len, mine))  # an id that was merged or erased has a history, and stands nowhere
         if len(ends) > 1:
             folded.moved[ends[0], ends[1]] += 1
         for place in range(1, len(mine)):
