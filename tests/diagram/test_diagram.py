@@ -6,6 +6,7 @@ import re
 from html import unescape
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
@@ -133,3 +134,19 @@ def test_words_in_the_picture_keep_clear_of_boxes_and_of_each_other(tmp_path: Pa
             apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
             assert apart, (one, other)
         assert all(box[2] <= sheet for box in boxes)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_picture_opened_by_itself_has_a_ground_that_its_words_stand_out_from(
+    tmp_path: Path, theme: Literal["light", "dark"]
+) -> None:
+    file = tmp_path / "picture.svg"
+    file.write_text(svg(read(lifecycle_path("10ex"))))
+    with opened(file, theme) as page:
+        ground, ink = page.evaluate(
+            "() => [getComputedStyle(document.documentElement).backgroundColor,"
+            " getComputedStyle(document.querySelector('.says')).fill]"
+        )
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) / 3 for colour in (ground, ink)]
+    assert abs(brightness[0] - brightness[1]) > 150, (ground, ink)

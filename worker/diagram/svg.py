@@ -164,8 +164,9 @@ def _style(lifecycle: Lifecycle) -> str:
     )
     return (
         f"{own}{{--ink:#1b2130;--soft:#4c566a;--line:#66718a;--back:#b35a00;{';'.join(light)};"
-        f"font-family:{FONT};max-width:100%;height:auto}}"
-        f"@media screen and (prefers-color-scheme:dark){{{own}{{{dark_ink};{';'.join(dark)}}}}}"
+        f"font-family:{FONT};max-width:100%;height:auto}}{own}:root{{background:#fff}}"
+        f"@media screen and (prefers-color-scheme:dark){{{own}{{{dark_ink};{';'.join(dark)}}}"
+        f"{own}:root{{background:#12151c}}}}"  # opened by itself; on a page the ground is the page's
         f"{own} .area{{stroke-width:1.4}}{owners}"
         f"{own} .name{{font-size:17px;font-weight:650;fill:var(--ink);text-anchor:middle}}"
         f"{own} .note{{font-size:12px;fill:var(--soft);text-anchor:middle}}"
