@@ -352,6 +352,7 @@ def test_a_list_or_the_record_itself_where_an_empty_list_is_a_list() -> None:
         assert [r.path for r in made.apply(given) if isinstance(r, Refused)] == ["$.items[1].at"]
     assert refused(made.apply({"rows": [{**RECORD, "at": "?"}]})).path == "$.rows[0].at"
     assert refused(made.apply({**RECORD, "at": "?"})).path == "$.at"
+    assert refused(made.apply(b'{"items": {"other": 1}}')).path == refused(made.apply({"items": {"other": 1}})).path
 
 
 def test_a_list_past_the_limit_is_refused_whole() -> None:

@@ -187,6 +187,8 @@ class Code:
                 return self.known(
                     (ast["value"], text), f"{text}.{_METHODS[ast['value']]}() if {text}.__class__ is str else None"
                 )
+            case "function_expression" if ast["value"] == "not_null" and children:
+                return self.first_there(children, base)
             case "function_expression" if ast["value"] in DIRECT and all(_is_plain(child) for child in children):
                 arguments = ", ".join(self.value(child, base) for child in children)
                 return self.assign(f"call_{ast['value']}({arguments})")
@@ -235,6 +237,14 @@ class Code:
         test = f"is_false({name})" if ast["type"] == "or_expression" else f"not is_false({name})"
         with self.block(f"if {test}:"):
             self.emit(f"{name} = {self.value(ast['children'][1], base)}")
+        return name
+
+    def first_there(self, children: list[Ast], base: str | None) -> str:
+        first, *others = children
+        name = self.assign(self.value(first, base))
+        for other in others:
+            with self.block(f"if {name} is None:"):
+                self.emit(f"{name} = {self.value(other, base)}")
         return name
 
     def search(self, ast: Ast, base: str | None) -> str:
@@ -293,7 +303,7 @@ class Code:
 
 def place(ast: Ast, text: str) -> tuple[str, str]:
     """Scope and path for a message about the value of an expression."""
-    while ast["type"] == "or_expression":
+    while ast["type"] == "or_expression" or (ast["type"] == "function_expression" and ast["value"] == "not_null"):
         ast = ast["children"][0]
     path: Path | None = simple(ast)
     if path is not None:
