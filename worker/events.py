@@ -152,14 +152,17 @@ def decode(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, 
         return Refusal("not-utf8", f"invalid UTF-8 at byte {error.start}: {error.reason}")
 
 
-def decode_block(block: bytes, count: int) -> list[Event | Refusal] | None:
-    """What `decode` says of each of the `count` lines, faster; None where they must be looked at one by one.
+def decode_block(block: bytes) -> list[Event | Refusal] | None:
+    """What `decode` says of each of the block's lines, faster; None where they must be looked at one by one.
 
     None says nothing of the lines: a blank one among them is enough.
     """
     # Every line an object by itself, none of them over two lines: within JSON nothing but a comma stands between an
     # object's end and another's beginning, so where every line begins and ends as one, as many objects as lines pair.
-    if len(block) > MAX_VALUE_BYTES or block[:1] != b"{" or block[-1:] != b"}" or block.count(b"}\n{") != count - 1:
+    if len(block) > MAX_VALUE_BYTES or block[:1] != b"{" or block[-1:] != b"}":
+        return None
+    ends = block.count(b"\n")
+    if block.count(b"}\n{") != ends:
         return None
     plain = block.isascii()
     try:
@@ -168,7 +171,7 @@ def decode_block(block: bytes, count: int) -> list[Event | Refusal] | None:
         envelopes = _read_envelopes(block)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    if len(envelopes) != count:
+    if len(envelopes) != ends + 1:
         return None
     plain = plain and b"\\" not in block
     decoded: list[Event | Refusal] = []
@@ -219,9 +222,12 @@ def decode_records(records: Sequence[Valued]) -> list[Event | Refusal]:
     for start in range(0, len(records), BLOCK_RECORDS):
         some = records[start : start + BLOCK_RECORDS]
         values = [record.value or b"" for record in some]
-        block = b"\n".join(values)
-        decoded = None if block.count(b"\n") >= len(values) else decode_block(block, len(values))
-        if decoded is None or not all(map(_is_structured, [record.headers for record in some if record.headers])):
+        decoded = decode_block(b"\n".join(values))
+        if (
+            decoded is None
+            or len(decoded) != len(some)
+            or not all(map(_is_structured, [record.headers for record in some if record.headers]))
+        ):
             found += [decode(record.key, record.value, record.headers) for record in some]
             continue
         for place, event in enumerate(decoded):

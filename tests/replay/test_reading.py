@@ -159,7 +159,7 @@ EVENTS = st.sampled_from(
 @given(lines=st.lists(EVENTS, max_size=8), ending=st.sampled_from([b"", b"\r"]))
 def test_a_block_is_decoded_as_its_lines_are(lines: list[bytes], ending: bytes) -> None:
     lines = [line + ending for line in lines]
-    decoded = decode_block(b"\n".join(lines), len(lines))
+    decoded = decode_block(b"\n".join(lines))
     assert decoded is None or decoded == [decode(None, line) for line in lines]
 
 
@@ -203,7 +203,7 @@ def test_records_are_decoded_together_as_each_is_alone(records: list[Record], to
 )
 def test_a_block_of_whole_envelopes_needs_no_second_look(lines: list[bytes]) -> None:
     plain = [line for line in lines if b"data_base64" not in line and b"\xc3" not in line and b"xxx" not in line]
-    assert not plain or decode_block(b"\n".join(plain), len(plain)) is not None
+    assert not plain or decode_block(b"\n".join(plain)) is not None
 
 
 def test_ties_are_found_in_events_and_nowhere_else() -> None:

@@ -299,7 +299,7 @@ class Generator:
             if fact.type != "ids" and fact.of is None and self.meaning.derived(node):
                 place = self.meaning.names.facts[name][0]
                 body.append(f"F[{place}] = as_{fact.type}({self.meaning.guard(node)}, F[{place}])")
-        self.function("derive", "s, t", body)
+        self.function("derive", "s, t", body if len(body) > 1 else ["return"])
 
     def _forgotten(self) -> None:
         """What a move makes the contact forget, by the signals that it set off."""

@@ -23,7 +23,7 @@ from worker.replay.job import Job, Sizes
 from worker.replay.lines import read_blocks
 from worker.replay.part import History, Part, Told
 from worker.replay.pool import Pool, Report
-from worker.replay.reading import Reader, by_contact
+from worker.replay.reading import Arrivals, Reader, by_contact
 from worker.replay.records import DeadLetter, Span
 from worker.replay.results import Shelf, merged, recalled
 from worker.replay.spread import Spread, gathered, lay, part_count, spans
@@ -38,7 +38,7 @@ _letter: Final = msgspec.msgpack.Decoder(tuple[Refusal, bytes | None]).decode
 
 @dataclass(frozen=True)
 class Bench:
-    """What a process works with. `families` are read from the folder, where `Parts` has put them, once."""
+    """What a process works with. `families` are read from the folder, where they have been put, once."""
 
     job: Job
     engine: Engine
@@ -84,7 +84,9 @@ class Parts:
         at_hand = sizes.at_hand // processes
         with Pool(processes, report, _bench, job, folder, self._parts, at_hand) as pool:
             self.engine = pool.setting.engine
-            keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
+            # What comes later in a file may have happened before, or be another process's.
+            if processes > 1 or job.terms.by_time:
+                keep_families(folder, pool.run(_ties, [(span,) for span in cut]))
             laid_out = pool.run(_lay, [(name, some, processes == 1) for name, some in readings])
             newest = max((one.newest for one in laid_out), default=0)
             self.clock = newest if job.terms.as_of is None else job.terms.as_of
@@ -119,9 +121,14 @@ def _ties(bench: Bench, report: Report, span: Span) -> set[tuple[str, str]]:
 def _lay(bench: Bench, report: Report, name: str, cut: list[Span], stays: bool) -> Laid:
     """Spans are read, and what they hold lies in the parts: all in files, unless it `stays` with this process."""
     job = bench.job
-    reader = Reader([bench.engine.plan], job.terms, bench.families)
-    spread = Spread(bench.folder, name, bench.parts, bench.families, bench.at_hand)
+    noticed = stays and not job.terms.by_time
+    families = Families() if noticed else bench.families
+    reader = Reader([bench.engine.plan], job.terms, families)
+    spread = Spread(bench.folder, name, bench.parts, families, bench.at_hand)
     lines = lay(reader, job.sources, cut, spread, report)
+    if noticed:
+        keep_families(bench.folder, [families.pairs()])
+        spread = spread.joined("joined", families) if families else spread
     if not stays:
         spread.write()
     _put(Shelf(bench.folder, f"dead-{name}"), reader.dead)
@@ -147,7 +154,10 @@ def _fold(
     else:
         names = enumerate(before)
         blocks = (block for name, more in names for block in gathered(bench.folder, str(name), number, more))
-    part = Part(bench.engine, bench.job.terms, bench.families, by_contact(blocks))
+    arrived = by_contact(blocks)
+    if spread is not None and bench.families:
+        arrived = dict(sorted(arrived.items(), key=_first))
+    part = Part(bench.engine, bench.job.terms, bench.families, arrived)
     histories = part.fold(clock)
     if bench.job.terms.telling:
         Shelf(bench.folder, f"part-{number}").put(histories)
@@ -156,6 +166,11 @@ def _fold(
     _put(Shelf(bench.folder, f"dead-part-{number}"), sorted(part.dead, key=attrgetter("position")))
     report(share)
     return Folded(part.totals, part.told)
+
+
+def _first(arrived: tuple[str, Arrivals]) -> int:
+    place: int = arrived[1][0]
+    return place
 
 
 def _put(shelf: Shelf, dead: Iterable[DeadLetter]) -> None:

@@ -60,10 +60,10 @@ class Reader:
 
     def read(self, source: int, block: bytes, first: int) -> int:
         """Take in a block of lines, the first of which has that number in its source; how many they are."""
-        lines = block.count(b"\n") + 1
-        decoded: Sequence[Event | Refusal | None] | None = decode_block(block, lines)
+        decoded: Sequence[Event | Refusal | None] | None = decode_block(block)
         if decoded is None:
             decoded = [_decoded(line) for line in block.split(b"\n")]
+        lines = len(decoded)
         interest_of, other, silence = self._interests.get, self._other, self._silence
         begun, heard, families, kept = self._begun, self._heard, self._families, self._kept
         latest, newest = self._latest, self.newest

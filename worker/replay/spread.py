@@ -87,6 +87,14 @@ class Spread:
                 self._blocks[part] = []
         self._bytes = 0
 
+    def joined(self, name: str, families: Families) -> Spread:
+        """The same arrivals, those of a family in one part, though not in the order of arrival there."""
+        together = Spread(self._folder, name, len(self._blocks), families, self._at_hand)
+        for part in range(len(self._blocks)):
+            for arrivals in self.gather(part):
+                together.put(arrivals)
+        return together
+
     def gather(self, part: int) -> Iterator[Arrivals]:
         """What was put into a part, in blocks, and is kept no longer."""
         yield from gathered(self._folder, self._name, part, 0)
