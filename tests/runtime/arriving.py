@@ -68,6 +68,7 @@ class Plain:
         self.input = f"{unique}-in"
         self.topics = {self.input: PARTITIONS}
         self.arguments: list[str] = []
+        self.growing: str | None = None  # a topic that may get more partitions meanwhile
         self.routers: dict[str, Router] = {self.input: Router({None: None})}
 
     def sends(self, records: Iterable[Keyed]) -> list[Send]:
@@ -96,7 +97,8 @@ class Mixed(Plain):
     """Our own events lie under wrong keys too, and most come from other systems, each on a topic of its own.
 
     `hooks` has batches, in which some items can't be read; `changes` came through a receiver, and has what means
-    nothing; `loose` has events of our own under no key. A repeated event may come from another one of them.
+    nothing; `loose` has events of our own under no key. A repeated event may come from another one of them. On the way
+    `hooks` gets more partitions.
     """
 
     def __init__(self, unique: str, folder: Path, seed: int) -> None:
@@ -113,8 +115,9 @@ class Mixed(Plain):
             self.changes: Router({SYSTEM.decode(): Mapping.load(files["changes"])}),
             self.loose: Router({None: None}),
         }
+        self.growing = self.hooks
         self.arguments = [
-            "--rekey",
+            "--rekey", "--assignment-interval-ms", "5000",
             "--input", f"{self.hooks}={files['hooks']}",
             "--input", f"{self.changes}/{SYSTEM.decode()}={files['changes']}",
             "--input", self.loose,

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Self
 
 from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import InvalidPartitionsError, KafkaError
 
 from tests.broker.kafka import Broker
 from tests.processes import bound, kill
@@ -213,6 +213,8 @@ class Chaos:
         begun, sent = time.monotonic(), 0
         while sent < self.traffic.events and not over.is_set():
             due = min(self.traffic.events, int((time.monotonic() - begun) / seconds * self.traffic.events))
+            if self.arriving.growing is not None and sent >= self.traffic.events // 2:
+                self._grow(self.arriving.growing)
             portion = min(due - sent, 200)
             if portion > 0:
                 self._send(portion)
@@ -234,6 +236,22 @@ class Chaos:
             if self.producer is not None:
                 self.producer.close()
                 self.producer = None
+
+    def _grow(self, topic: str) -> None:
+        """Once, the topic gets as many partitions again, and the next records lie in these as well."""
+        wanted = 2 * self.arriving.topics[topic]
+        try:
+            with closing(KafkaAdminClient(bootstrap_servers=self.address.removeprefix("kafka://"))) as admin:
+                admin.create_partitions({topic: wanted})
+        except InvalidPartitionsError:
+            pass  # it has them: that was not heard the last time
+        except KafkaError:
+            return  # asked again, before the next records
+        self.arriving.topics[topic] = wanted
+        self.arriving.growing = None
+        if self.producer is not None:  # another client knows the new ones from the start
+            self.producer.close()
+            self.producer = None
 
     def _misfortune(self) -> None:
         """One of the workers is killed, stopped, continued, wiped, ended or started; or the broker is."""
