@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -9,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.broker.kafka import Broker
+from tests.processes import bound, limited
 from tests.transports.conformance import Connect, TransportConformance, World, publish, sends
 from tests.transports.faults import BrokerFaults, NoBrokerThere
 from worker.transports.base import TopicPartition, Transport
@@ -73,6 +76,47 @@ class TestFaults(BrokerFaults):
         world.until(step, lambda: len(first) == 4, "records of each partition")
         waking[0].join(10)
         assert first == dict.fromkeys(range(4), 7)
+
+    @pytest.mark.slow
+    def test_questions_about_a_group_outlive_a_broker_that_dies_over_them(self, own_broker: Broker) -> None:
+        """librdkafka aborts the process where a client that has asked before asks on: so this is one of its own."""
+        command = [sys.executable, "-c", ASKS, own_broker.address]
+        with subprocess.Popen(bound(command), stdout=subprocess.PIPE, text=True) as process, limited(process, 240):
+            assert process.stdout is not None
+            assert process.stdout.readline() == "asking\n"
+            for deed in (own_broker.stop, own_broker.kill) * 3:
+                threading.Event().wait(1)
+                deed()
+                threading.Event().wait(1)
+                own_broker.start()
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+ASKS = """
+import signal, sys, threading
+from worker.transports import confluent_admin, open_transport
+from worker.transports.errors import Retriable
+
+confluent_admin.PATIENCE_SECONDS = 0  # so that it is asked as often as can be while nobody answers
+told = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: told.set())
+
+def ask(admin):
+    while not told.is_set():
+        try:
+            admin.assigned("nobody")
+        except Retriable:
+            told.wait(0.02)
+
+admins = [open_transport(f"kafka://{sys.argv[1]}", "confluent-kafka").admin() for _ in range(4)]
+threads = [threading.Thread(target=ask, args=(admin,)) for admin in admins]
+for thread in threads:
+    thread.start()
+print("asking", flush=True)
+for thread in threads:
+    thread.join()
+"""
 
 
 class TestNobodyThere(NoBrokerThere):

@@ -138,8 +138,10 @@ class ConfluentTransport:
         return ConfluentProducer(client, self._topic_limit)
 
     def admin(self) -> ConfluentAdmin:
-        client = self._made(AdminClient, COMMON)
-        return ConfluentAdmin(client, self._member_admin)
+        return ConfluentAdmin(self._admin_client(), self._member_admin, self._admin_client)
+
+    def _admin_client(self) -> Any:
+        return self._made(AdminClient, COMMON)
 
     def close(self) -> None:
         """Nothing is held here: what was handed out is closed by who asked for it."""

@@ -31,11 +31,15 @@ class ConfluentAdmin:
     """See `worker.transports.base.Admin`. What the broker calls passing is tried again, for fifteen seconds at most.
 
     librdkafka can't remove a static member; `members` gives an administrator that can, made where it is needed.
+
+    Its questions to a group's coordinator end the process where the connection is lost at the wrong moment, if the
+    client has asked before (librdkafka #4605, an assertion): each has a new client, made by `anew`.
     """
 
-    def __init__(self, client: AdminClient, members: Callable[[], Admin]) -> None:
+    def __init__(self, client: AdminClient, members: Callable[[], Admin], anew: Callable[[], AdminClient]) -> None:
         self._client = client
         self._members = members
+        self._anew = anew
 
     def partitions(self, topic: str) -> int | None:
         doing = f"describing the topic {topic!r}"
@@ -108,9 +112,13 @@ class ConfluentAdmin:
 
     def _described(self, group: str) -> Any:
         """The group as the library has it, None where there is none."""
-        doing = f"describing {group!r}"
+
+        def question() -> list[Any]:
+            client = self._anew()
+            return self._answers(client.describe_consumer_groups([group]))
+
         try:
-            [described] = self._ask(doing, lambda: self._answers(self._client.describe_consumer_groups([group])))
+            [described] = self._ask(f"describing {group!r}", question)
         except Fatal as error:
             if code_of(error) == "GROUP_ID_NOT_FOUND":
                 return None
