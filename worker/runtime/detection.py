@@ -37,5 +37,5 @@ class Detector:
             raise Halt(
                 f"the input topic's first {len(seen)} keys lie where partitioner {found} puts them, not "
                 f"{self._partitioner}",
-                f"run with --partitioner {found}; or with --rekey where several writers differ",
+                f"run with --partitioner {found}; where several writers differ, with --rekey besides",
             )
