@@ -1,30 +1,34 @@
 """How traffic arrives at the workers: on the input topic, keyed by contact; or on several topics, whoever keys them.
 
-What a topic took is read back by `lines` and `unreadable`, with what `replay --mapping` reads records by.
+What the topics took is read back with the mappings that the worker has, and held against what became of it.
 """
 
 from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.runtime.traffic import NO_EVENT
 from worker.events import decode
-from worker.fold.outcome import Refusal
+from worker.fold.outcome import Event, Refusal
 from worker.instants import parse_instant
 from worker.mapping.mapping import Mapping
-from worker.mapping.outcome import Refused
+from worker.mapping.outcome import Dropped, Refused
+from worker.mapping.reader import read_mapping
 from worker.mapping.router import SOURCE, Router
 from worker.replay.mapped import map_records
+from worker.runtime.dead_letters import MESSAGE, REASON, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
+from worker.runtime.inputs import Input
 from worker.transports.base import Record, Send
 from worker.transports.partitioner import partition_of
 
 PARTITIONS = 4
 ITEMS_MAX = 5
-SYSTEM = b"crm"  # the source that a receiver would name
+SYSTEM = "crm"  # the source that a receiver would name
 
 OWN_KEYED = 0.6  # of our own events, those under their subject and in its partition
 
@@ -57,6 +61,11 @@ rules:
     traits: {"*": after.traits}
 """
 
+TEXTS = {"hooks": HOOKS, "changes": CHANGES}
+MAPPINGS = {name: Mapping(read_mapping(text.encode())) for name, text in TEXTS.items()}
+
+OWN = Router({None: None})
+
 Keyed = tuple[bytes, bytes]
 """A record of the traffic: its contact as the key, and its event as the value, or `NO_EVENT`."""
 
@@ -64,33 +73,69 @@ Keyed = tuple[bytes, bytes]
 class Plain:
     """All of it is on the input topic, under its contact's key and in its partition."""
 
-    def __init__(self, unique: str) -> None:
-        self.input = f"{unique}-in"
+    def __init__(self, input_topic: str) -> None:
+        self.input = input_topic
         self.topics = {self.input: PARTITIONS}
-        self.arguments: list[str] = []
+        self.inputs: tuple[Input, ...] = ()  # beside the input topic, as a worker is given them
+        self.routers: dict[str, Router] = {}
+        self.rekey = False
         self.growing: str | None = None  # a topic that may get more partitions meanwhile
-        self.routers: dict[str, Router] = {self.input: Router({None: None})}
+
+    def arguments(self, folder: Path) -> list[str]:
+        """What `lifecycle run` is told of all this; mappings are written to the folder."""
+        return []
 
     def sends(self, records: Iterable[Keyed]) -> list[Send]:
         return [Send(self.input, partition_of(key, PARTITIONS), key, value) for key, value in records]
 
+    def events(self, taken: Iterable[Record]) -> list[Event]:
+        """The events of these records."""
+        return [each for record in taken for each in self._read(record) if isinstance(each, Event)]
+
     def lines(self, taken: Sequence[Record], folder: Path) -> list[bytes]:
-        """The events of what the topics took, those of one partition in their order."""
+        """The events of these records as `replay --mapping` has them, those of one partition in their order."""
         found: list[bytes] = []
-        for number, (topic, router) in enumerate(self.routers.items()):
+        for number, topic in enumerate(self.topics):
             given = [(str(each.offset), each.value, each.headers, each.key) for each in taken if each.topic == topic]
+            router = self.routers.get(topic, OWN)
             source, _, _ = map_records(router, given, topic, folder, number)
             found += [line for line in source.path.read_bytes().splitlines() if line]
         return found
 
+    def check_dead(self, taken: Iterable[Record], dead: Iterable[Record]) -> list[str]:
+        """What can't be read is a dead letter as it came, once for a reason. The messages of all other letters."""
+        unread = {
+            (record.topic, record.partition, record.offset, reason): record.value
+            for record in taken
+            for reason in self.unreadable(record)
+        }
+        letters: Counter[object] = Counter()
+        others: list[str] = []
+        for record in dead:
+            said = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+            place = (said[SOURCE_TOPIC], int(said[SOURCE_PARTITION]), int(said[SOURCE_OFFSET]), said[REASON])
+            if place in unread:
+                letters[place] += 1
+                assert record.value == unread[place], f"not as it came: {place}"
+            else:
+                letters[place, record.value] += 1
+                others.append(said[MESSAGE])
+        assert set(letters.values()) <= {1}, f"dead letters twice: {[each for each in letters if letters[each] > 1]}"
+        missing = sorted(unread.keys() - letters.keys())
+        assert not missing, f"no dead letters of {len(missing)} of {len(unread)}: {missing}"
+        return others
+
     def unreadable(self, record: Record) -> set[str]:
         """The reasons for which some of the record is no event: a dead letter each."""
-        mapping = self.routers[record.topic].of(record.headers)
+        found = self._read(record)
+        refused = [each.refusal if isinstance(each, Refused) else each for each in found]
+        return {each.reason for each in refused if isinstance(each, Refusal)}
+
+    def _read(self, record: Record) -> Sequence[Event | Refused | Dropped | Refusal]:
+        mapping = self.routers.get(record.topic, OWN).of(record.headers)
         if isinstance(mapping, Mapping):
-            results = mapping.apply(record.value, record.headers, record.key)
-            return {each.refusal.reason for each in results if isinstance(each, Refused)}
-        found = mapping or decode(record.key, record.value, record.headers)
-        return {found.reason} if isinstance(found, Refusal) else set()
+            return mapping.apply(record.value, record.headers, record.key)
+        return [mapping or decode(record.key, record.value, record.headers)]
 
 
 class Mixed(Plain):
@@ -101,27 +146,30 @@ class Mixed(Plain):
     `hooks` gets more partitions.
     """
 
-    def __init__(self, unique: str, folder: Path, seed: int) -> None:
-        super().__init__(unique)
+    def __init__(self, input_topic: str, seed: int) -> None:
+        super().__init__(input_topic)
         self.random = random.Random(f"arriving {seed}")
         self.made = 0
-        self.hooks, self.changes, self.loose = (f"{unique}-{name}" for name in ("hooks", "changes", "loose"))
+        self.hooks, self.changes, self.loose = (f"{input_topic}-{name}" for name in ("hooks", "changes", "loose"))
         self.topics |= {self.hooks: 3, self.changes: 6, self.loose: 1}
-        files = {name: folder / f"{name}.yaml" for name in ("hooks", "changes")}
-        for path, text in zip(files.values(), (HOOKS, CHANGES), strict=True):
-            path.write_text(text, encoding="utf-8")
-        self.routers |= {
-            self.hooks: Router({None: Mapping.load(files["hooks"])}),
-            self.changes: Router({SYSTEM.decode(): Mapping.load(files["changes"])}),
-            self.loose: Router({None: None}),
+        self.inputs = (Input(self.hooks, None, "hooks"), Input(self.changes, SYSTEM, "changes"), Input(self.loose))
+        self.routers = {
+            self.hooks: Router({None: MAPPINGS["hooks"]}),
+            self.changes: Router({SYSTEM: MAPPINGS["changes"]}),
+            self.loose: OWN,
         }
+        self.rekey = True
         self.growing = self.hooks
-        self.arguments = [
-            "--rekey", "--assignment-interval-ms", "5000",
-            "--input", f"{self.hooks}={files['hooks']}",
-            "--input", f"{self.changes}/{SYSTEM.decode()}={files['changes']}",
-            "--input", self.loose,
-        ]  # fmt: skip
+
+    def arguments(self, folder: Path) -> list[str]:
+        told = ["--rekey", "--assignment-interval-ms", "5000"]
+        for each in self.inputs:
+            if each.mapping is not None:
+                path = folder / f"{each.mapping}.yaml"
+                path.write_text(TEXTS[each.mapping], encoding="utf-8")
+                each = each._replace(mapping=str(path))
+            told += ["--input", str(each)]
+        return told
 
     def sends(self, records: Iterable[Keyed]) -> list[Send]:
         found: list[Send] = []
@@ -145,7 +193,7 @@ class Mixed(Plain):
         return [*found, self._batch(batch)] if batch else found
 
     def _put(self, topic: str, value: bytes, key: bytes | None = None) -> Send:
-        headers = ((SOURCE, SYSTEM),) if topic == self.changes else ()
+        headers = ((SOURCE, SYSTEM.encode()),) if topic == self.changes else ()
         return Send(topic, self.random.randrange(self.topics[topic]), key, value, headers)
 
     def _own(self, key: bytes, value: bytes) -> Send:

@@ -34,7 +34,6 @@ from tests.runtime.arriving import PARTITIONS, Mixed, Plain
 from tests.runtime.reading import Body
 from tests.runtime.traffic import Cast, Traffic
 from worker.instants import format_instant
-from worker.runtime.dead_letters import MESSAGE, REASON, SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC
 from worker.transports import open_transport
 from worker.transports.base import EARLIEST, Admin, Producer, Record, TopicPartition, TopicSpec
 from worker.transports.errors import Retriable, TransportError
@@ -129,7 +128,7 @@ class Chaos:
         self.seed = seed
         self.traffic = Traffic(seed, events, int(time.time() * 1000) - START_BEFORE_MS, SPAN_MS, CAST)
         unique = f"kill-{seed}-{os.getpid()}-{time.time_ns() % 1_000_000}"
-        self.arriving = Mixed(unique, folder, seed) if mixed else Plain(unique)
+        self.arriving = Mixed(f"{unique}-in", seed) if mixed else Plain(f"{unique}-in")
         self.topics = {name: f"{unique}-{name}" for name in ("out", "dead", "contacts")}
         self.group = unique
         self.folder = folder
@@ -146,7 +145,7 @@ class Chaos:
             "--purge-interval-ms", "2000", "--refresh-interval-ms", "3000", "--clock-interval-ms", "200",
             # Limits on what a busy machine makes of this; none of them is what is tried here.
             "--startup-timeout-ms", "120000", "--stop-timeout-ms", "60000", "--fenced-max", "100",
-            *self.arriving.arguments,
+            *self.arriving.arguments(folder),
         ]  # fmt: skip
         self.places = [Place(f"place-{number}", self.command, folder) for number in range(PLACES)]
         self.stack = ExitStack()
@@ -413,8 +412,13 @@ class Chaos:
         taken = [record for topic in self.arriving.topics for record in self.read(topic)]
         lines = self.arriving.lines(taken, self.folder)
         sent = {json.loads(line)["id"] for line in lines}
-        refused = self._check_dead(taken, sent)
-        stood = {claim for pair in self.traffic.crossings if sent.issuperset(pair) for claim in pair} - refused
+        try:
+            messages = self.arriving.check_dead(taken, self.read(self.topics["dead"]))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._stands()}") from None
+        crossings = [claims for claims in self.traffic.crossings if sent.issuperset(claims)]
+        refused = reading.check_refused(messages, crossings)
+        stood = {claim for claims in crossings for claim in claims} - refused
         wanted, contacts, companies = self.replay(lines, stood, refused)
         reading.check_histories(found, wanted)
         reading.check_stands(latest, contacts)
@@ -443,30 +447,3 @@ class Chaos:
         companies = {line["company"]: line["stage"] for line in told("companies.jsonl") if line["stage"] is not None}
         contacts = {line["contact"]: line for line in told("contacts.jsonl")}
         return reading.by_contact(told("stage-changes.jsonl")), contacts, companies
-
-    def _check_dead(self, taken: list[Record], sent: set[str]) -> set[str]:
-        """What can't be read is a dead letter as it came, once for a reason; of crossing claims one is. Those' ids."""
-        unread = {
-            (record.topic, record.partition, record.offset, reason): record.value
-            for record in taken
-            for reason in self.arriving.unreadable(record)
-        }
-        letters: Counter[object] = Counter()
-        found: set[tuple[str, int, int, str]] = set()
-        claims: list[str] = []
-        for record in self.read(self.topics["dead"]):
-            said = {name: (value or b"").decode() for name, value in record.headers}
-            offset, reason = int(said[SOURCE_OFFSET]), said[REASON]
-            place = (said[SOURCE_TOPIC], int(said[SOURCE_PARTITION]), offset, reason)
-            if place in unread:
-                found.add(place)
-                letters[place] += 1
-                assert record.value == unread[place], f"not as it came: {place}"
-            else:
-                claims.append(said[MESSAGE])
-                letters[place, record.value] += 1
-        assert set(letters.values()) <= {1}, f"dead letters twice: {[each for each in letters if letters[each] > 1]}"
-        missing = sorted(unread.keys() - found)
-        assert not missing, f"no dead letters of {len(missing)} of {len(unread)}: {missing}\n{self._stands()}"
-        crossings = [pair for pair in self.traffic.crossings if sent.issuperset(pair)]
-        return reading.check_refused(claims, crossings)

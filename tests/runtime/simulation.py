@@ -38,6 +38,7 @@ from tests.runtime.support import (
 )
 from worker.events import decode
 from worker.fold.outcome import Refusal
+from worker.mapping.router import Router
 from worker.runtime.engine import Engine
 from worker.runtime.errors import Halt
 from worker.runtime.loop import Worker
@@ -121,6 +122,10 @@ class Simulation:
 
     def _engine(self) -> Engine:
         return StandIn()
+
+    def _routers(self) -> dict[str, Router]:
+        """What reads the topics beside the input topic."""
+        return {}
 
     # ------------------------------------------------------------------------------------------------ what happens
 
@@ -247,6 +252,7 @@ class Simulation:
             store=place.store,
             engine=self._engine(),
             with_settings=place.settings,
+            routers=self._routers(),
             crash_point=transport.crash_point,
         )
         started._rng = own

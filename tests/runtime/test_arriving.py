@@ -16,7 +16,7 @@ EVENTS = 2_000
 def test_what_arrives_on_several_topics_is_read_back_as_the_same_events(tmp_path: Path) -> None:
     traffic = Traffic(1, EVENTS, 1_700_000_000_000, 86_400_000, CAST)
     records = [traffic.next() for _ in range(EVENTS)]
-    mixed = Mixed("x", tmp_path, 1)
+    mixed = Mixed("in", 1)
     sends = [send for start in range(0, EVENTS, 50) for send in mixed.sends(records[start : start + 50])]
     taken = [Record(each.topic, each.partition, at, 0, *each[2:]) for at, each in enumerate(sends)]
     assert {(each.topic, each.partition) for each in taken} == {

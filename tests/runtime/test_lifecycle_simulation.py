@@ -35,10 +35,15 @@ def lifecycle_of(seed: int) -> str:
     return LIFECYCLES[seed % len(LIFECYCLES)]
 
 
+def mixed(seed: int) -> bool:
+    """Whether its traffic comes from several topics: a third of it does, with every lifecycle and crash."""
+    return seed % 3 == 0
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_merges_companies_and_erasure_come_out_as_in_one_sorted_pass_under_every_seed(part: int) -> None:
     for seed in range(part, SAMPLE, PARTS):
-        LifecycleSimulation(seed, lifecycle=lifecycle_of(seed)).run()
+        LifecycleSimulation(seed, lifecycle=lifecycle_of(seed), mixed=mixed(seed)).run()
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -54,7 +59,7 @@ def test_crashes_at_any_numbered_step_change_nothing(step: str) -> None:
 def test_the_same_for_thousands_of_seeds(seed: int) -> None:
     """Every other seed dies at a numbered step besides all else: each step under each lifecycle in turn."""
     step = STEPS[seed // 2 % len(STEPS)] if seed % 2 else None
-    LifecycleSimulation(seed, crash_at=step, lifecycle=lifecycle_of(seed)).run()
+    LifecycleSimulation(seed, crash_at=step, lifecycle=lifecycle_of(seed), mixed=mixed(seed)).run()
 
 
 # ------------------------------------------------------------------------------------------------- it can fail

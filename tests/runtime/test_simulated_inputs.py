@@ -6,20 +6,20 @@ Some contacts are known from one partition of another topic alone, so their even
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.runtime.simulation import Place, Process, Simulation
+from tests.runtime.simulation import Place, Simulation
 from tests.runtime.standin import Contact, StandIn, read
-from tests.runtime.support import GROUP, event, worker
+from tests.runtime.support import GROUP, event
 from tests.runtime.test_inputs import HOOKS, MAPPING, OTHER, routers
 from worker.events import decode
 from worker.fold.outcome import Event, Refusal
 from worker.mapping.outcome import Refused
+from worker.mapping.router import Router
 from worker.runtime.feeds import Passage
 from worker.runtime.inputs import Input
 from worker.transports.base import Send, TopicPartition, TopicSpec
@@ -45,18 +45,8 @@ class FedSimulation(Simulation):
         inputs = (Input(HOOKS, None, "hooks"), Input(OTHER))
         return replace(place, settings=place.settings.model_copy(update={"input": inputs}))
 
-    def _start(self, place: Place) -> Process:
-        transport = self.cluster.connect(place.name)
-        own = random.Random(self.random.random())
-        started = worker(
-            transport,
-            store=place.store,
-            with_settings=place.settings,
-            crash_point=transport.crash_point,
-            routers=routers(),
-        )
-        started._rng = own
-        return Process(transport, started)
+    def _routers(self) -> dict[str, Router]:
+        return routers()
 
     def _arrive(self) -> None:
         if self.random.random() < 0.4:
