@@ -138,6 +138,15 @@ def test_a_split_gives_both_their_own_histories_back() -> None:
     assert set(world.currents) == {"a", "b"}
 
 
+def test_a_split_that_is_repeated_after_another_merge_is_nothing() -> None:
+    world = World(plan_of("10ex")).send([event(0, "form.submitted", "1", "a"), event(0, "form.submitted", "2", "b")])
+    once = event(2 * HOUR, "contact.split", "s", "a", **{"from": "b"})
+    world.send([merge(HOUR, "a", "b", "m1"), once]).send([merge(3 * HOUR, "a", "b", "m2"), once])
+    assert set(world.currents) == {"a"}
+    assert world.duplicates == 1
+    assert not world.refused
+
+
 def test_a_split_of_what_was_never_merged_is_refused() -> None:
     world = World(plan_of("10ex")).send([event(0, "contact.split", "s", "a", **{"from": "b"})])
     assert [refusal.reason for refusal in world.refused] == ["nothing-to-split"]

@@ -17,7 +17,8 @@ from tests.fold.scattered import Scattered
 from tests.fold.strategies import arrivals, traffic
 from tests.fold.test_people import CLOCK, ERASED, forests, identify, merge, standing, stays
 from tests.fold.test_reference import NAMES
-from tests.fold.world import DAY, HOUR, MINUTE, START, World, plan_of
+from tests.fold.world import DAY, HOUR, MINUTE, START, World, event, plan_of
+from worker.fold.accept import accept_fields
 from worker.fold.outcome import Event
 
 IDS = ("a", "b", "c", "d", "x", "y")
@@ -32,10 +33,14 @@ def since_erased(world: World, contact: str) -> list[str]:
     return [body["id"] for body in bodies[last + 1 :]]
 
 
-def come_to_the_same(name: str, events: Sequence[Event], data: st.DataObject) -> None:
-    """The events in some order of arrival, read by each key when it likes, and in the order of their time."""
+def come_to_the_same(name: str, events: Sequence[Event], data: st.DataObject, then: Sequence[Event] = ()) -> None:
+    """The events in some order of arrival, read by each key when it likes, and in the order of their time.
+
+    `then`: later ones, which arrive after the others.
+    """
     everything = sorted(events, key=lambda one: one.time)
-    order = data.draw(arrivals(everything))
+    order = [*data.draw(arrivals(everything)), *then]
+    everything += then
     world = Scattered(plan_of(name), data.draw(SEEDS))
     world.live(order, data.draw(st.sampled_from([(), CLOCKS]))).advance(CLOCK)
     in_order = World(plan_of(name))
@@ -60,6 +65,60 @@ def identified(draw: st.DrawFn) -> list[Event]:
 @st.composite
 def merged(draw: st.DrawFn) -> list[Event]:
     return [merge(draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(draw(forests()))]
+
+
+@st.composite
+def parted(draw: st.DrawFn, pairs: Sequence[tuple[str, str]]) -> list[Event]:
+    """Some of these pairs are two again, which is said once or twice."""
+    said = [
+        event(6 * DAY + n * MINUTE, "contact.split", f"s{n}", one, **{"from": other})
+        for n, (one, other) in enumerate(pairs)
+        if draw(st.booleans())
+    ]
+    return [*said, *(one for one in said if draw(st.booleans()))]
+
+
+def apart(name: str, events: Sequence[Event]) -> list[Event]:
+    """Those that the definition can use: what it can't use is not kept, so it can't be given back; no two at one time.
+
+    Of equal times the order of acceptance decides, and what comes back from a journey is accepted anew.
+    """
+    used = [one for one in events if accept_fields(plan_of(name), one) is not None]
+    return [one._replace(time=one.time + place) for place, one in enumerate(used)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_a_visitor_s_id_is_split_off_from_some_of_those_who_had_claimed_it(name: str, data: st.DataObject) -> None:
+    times = data.draw(st.lists(st.integers(0, 23), min_size=1, max_size=4, unique=True))
+    people = st.sampled_from(["a", "b"])
+    claimed = [identify(at * 6 * HOUR + MINUTE, data.draw(people), "x", f"i{n}") for n, at in enumerate(times)]
+    events = [*apart(name, data.draw(traffic(contacts=("a", "b", "x"), spread=5 * DAY))), *claimed]
+    then = data.draw(parted(sorted({(one.subject, "x") for one in claimed})))
+    come_to_the_same(name, events, data, then)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_a_split_that_comes_while_the_merge_is_on_its_way_waits_for_it(name: str, data: st.DataObject) -> None:
+    pairs = data.draw(forests())
+    others = {other for _, other in pairs}
+    merges = [merge(data.draw(st.integers(0, 23)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(pairs)]
+    events = [*apart(name, data.draw(traffic(contacts=IDS[:4], spread=5 * DAY))), *merges]
+    # Who is one with the survivor without another id in between is split off, with all that it had been by then.
+    then = data.draw(parted([pair for pair in pairs if pair[0] not in others]))
+    come_to_the_same(name, events, data, then)
+
+
+def test_a_merge_that_a_split_undid_is_not_done_again_when_it_is_repeated_past_the_horizon() -> None:
+    world = World(plan_of("10ex"))
+    once = merge(0, "a", "b", "m")
+    world.send([event(0, "form.submitted", "1", "a"), event(0, "form.submitted", "2", "b"), once])
+    world.send([event(HOUR, "contact.split", "s", "a", **{"from": "b"})])
+    world.send([event(30 * DAY, "form.submitted", "3", "a"), event(60 * DAY, "form.submitted", "4", "a")])
+    world.send([once])
+    assert set(world.currents) == {"a", "b"}
+    assert not world.refused
 
 
 @pytest.mark.parametrize("name", NAMES)

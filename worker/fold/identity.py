@@ -157,7 +157,7 @@ class Person:
             return Refusal("too-many-merges", f"a contact may be {MERGED_MAX} ids; event {kept.id!r} would add one")
         if kept.time <= max(contact.erased, identity.erased):
             return None
-        if contact.knows(kept):
+        if [kept.id, kept.source] in identity.parted or contact.knows(kept):
             self.outcome.duplicates += 1
             return None
         claimed = other in identity.merged or other in identity.pending
@@ -237,6 +237,7 @@ class Person:
             answer.under, answer.state, answer.spent = self.engine.under, encoder.encode(record.state), record.spent
             if record.identity is not None:
                 answer.pending, answer.merged = record.identity.pending, record.identity.merged
+                answer.parted, answer.parting = record.identity.parted, record.identity.parting
                 deferred = record.identity.deferred
             contact.leave_company()
         outcome.current, outcome.ended = None, self.name
@@ -299,17 +300,25 @@ class Person:
         record = contact.open(at)
         identity = record.identity = record.identity or Identity()
         claim = identity.pending.pop(answer.of, None)
+        claimer = answer.passed[0] if answer.passed else self.name
         if claim is None and answer.of in identity.merged and not answer.events and not answer.base:
-            self._done(contact, answer)  # an identification that was made again
+            self._done(contact, answer)  # an identification that was made again, or by another id
             self._tell_once(contact)
+            _join(identity, answer.of, [*identity.merged[answer.of][:4], claimer])
+            return None
+        if claim is None and answer.of not in identity.merged:  # split off, or erased, while the answer was on its way
+            if answer.events:
+                self._send(answer.of, Restored([], answer.of, answer.events, answer.merged))
             return None
         claim = claim or [record.newest, answer.source, answer.id]
         made = self._done(contact, answer)
         if answer.granted:
             whole = contact.whole() and is_whole(answer)
-            identity.merged[answer.of] = [*claim[:3], whole]
+            _join(identity, answer.of, [*claim[:3], whole, claimer])
             for other, passed in answer.merged.items():
-                identity.merged[other] = [*passed[:3], whole and bool(passed[3])]
+                _join(identity, other, [*passed[:3], whole and bool(passed[3]), *passed[4:]])
+            identity.parted = [*identity.parted, *answer.parted][-MERGED_MAX:]
+            identity.parting = [*identity.parting, *answer.parting][-MERGED_MAX:]
             for other, wanted in answer.pending.items():
                 if other != self.name and other not in identity.merged:
                     identity.pending[other] = wanted
@@ -319,7 +328,22 @@ class Person:
             self._tell_once(contact)
         if not identity.pending:
             record.horizon = max(record.horizon, record.newest - self.engine.plan.horizon)
-        return self._claims_that_waited(identity)
+        refusals = [self._splits_that_waited(identity), self._claims_that_waited(identity)]
+        return next((refusal for refusal in refusals if refusal is not None), None)
+
+    def _splits_that_waited(self, identity: Identity) -> Refusal | None:
+        """Splits that were heard before all was there that they are to give back."""
+        waited, identity.parting = identity.parting, []
+        for other in dict.fromkeys(other for other, _ in waited):
+            if self._awaits(identity, other):
+                identity.parting += [split for split in waited if split[0] == other]
+            elif other in identity.merged and (refusal := self._part(other)) is not None:
+                return refusal
+        return None
+
+    def _awaits(self, identity: Identity, other: str) -> bool:
+        """Whether the record of the other id, or of one that it has claimed itself, is still on its way."""
+        return any(one in identity.pending for one in _ids_of(other, self.contact().reorder()))
 
     def _claims_that_waited(self, identity: Identity) -> Refusal | None:
         """Claims on this contact that no earlier claim of its own holds back any more; others go on waiting."""
@@ -394,7 +418,7 @@ class Person:
                 holder, lambda event: event.origin == body.origin and (event.id, event.source) in gone
             )
             if events and (body.round_about or body.now == self.name or self._is_also(body.now)):
-                self._send(body.origin, Restored("", body.origin, events))  # which knows whose they are by now
+                self._send(body.origin, Restored([], body.origin, events))  # which knows whose they are by now
 
     @staticmethod
     def _remove(contact: Contact, which: Any) -> list[Kept]:
@@ -413,19 +437,37 @@ class Person:
         other = kept.data.get("from")
         contact = self.contact()
         identity = contact.record.identity if contact.record is not None else None
-        claim = identity.merged.get(other) if identity is not None and isinstance(other, str) else None
-        if identity is None or claim is None or not isinstance(other, str):
-            return Refusal("nothing-to-split", f"event {kept.id!r} splits off an id that is not part of this contact")
-        if not claim[3] or not contact.whole():
-            return Refusal("split-too-late", f"event {kept.id!r}: the two histories were joined behind the horizon")
-        refusal = contact.add(kept, lenient=True)
-        if refusal is not None:
+        if contact.record is not None and contact.knows(kept):
+            self.outcome.duplicates += 1
+            return None
+        claim = None
+        if identity is not None and isinstance(other, str):
+            claim = identity.merged.get(other) or identity.pending.get(other)
+        if identity is None or claim is None or not isinstance(other, str) or kept.time < claim[0]:
+            return Refusal(
+                "nothing-to-split", f"event {kept.id!r} splits off an id that is not part of this contact by then"
+            )
+        if self._awaits(identity, other):
+            identity.parting.append([other, kept.time])
+        elif (refusal := self._part(other, kept.id)) is not None:
             return refusal
+        return contact.add(kept, lenient=True)
+
+    def _part(self, other: str, event: str = "") -> Refusal | None:
+        """Give the other id its events back, with those of the ids that it had been."""
+        contact = self.contact()
+        record = contact.record
+        assert record is not None and record.identity is not None
+        identity = record.identity
+        claim = identity.merged[other]
+        if not claim[3] or not contact.whole():
+            return Refusal("split-too-late", f"event {event!r}: the two histories were joined behind the horizon")
         del identity.merged[other]
-        ids = _ids_of(other, contact.opened())
+        identity.parted = [*identity.parted, [claim[2], claim[1]]][-MERGED_MAX:]
+        ids = _ids_of(other, contact.reorder())
         events = self._remove(contact, lambda event: event.origin in ids)
         merged = {one: identity.merged.pop(one) for one in ids if one in identity.merged}
-        self._send(other, Restored(self.name, other, events, merged))
+        self._send(other, Restored(claim[4:], other, events, merged))
         for one in merged:
             self._send(one, Redirected(one, self.name, other))
         return None
@@ -446,7 +488,7 @@ class Person:
         forward = self.holder
         if isinstance(forward, Forward):
             before = forward.claims
-            forward.claims = [claim for claim in before if claim[3] != body.of]
+            forward.claims = [claim for claim in before if claim[3] not in body.of]
             self.outcome.changed |= len(forward.claims) < len(before)
             if forward.claims:
                 for event in body.events:
@@ -492,7 +534,7 @@ class Person:
                     self._send(other, Gone(other, kept.time))
                     theirs = [event for event in events if event.origin == other and event.time > kept.time]
                     if theirs:
-                        self._send(other, Restored(self.name, other, theirs))
+                        self._send(other, Restored(claim[4:], other, theirs))
             kept_ids.deferred = identity.deferred
         self._erased(self.name, kept.time, sequence, revision)
         stays = [
@@ -530,12 +572,24 @@ class Person:
         outcome, holder = self.outcome, self.holder
         if isinstance(holder, Contact):
             holder.settle()
+            if holder.record is None and outcome.changed:  # what begins here some day goes on counting
+                outcome.state = encoder.encode(Erased(holder.erased, holder.sequence, holder.revision))
             if outcome.current is not None:
                 outcome.ended = None
         elif outcome.changed and holder is not None:
             outcome.state = encoder.encode(holder)
             outcome.due = holder.used + self.engine.forwarding if isinstance(holder, Forward) else None
         return outcome
+
+
+def _join(identity: Identity, other: str, claim: list[Any]) -> None:
+    """The contact is the other id: by this claim, where by none yet; and the id has gone to all that any names."""
+    known = identity.merged.get(other)
+    if known is None:
+        identity.merged[other] = claim
+    else:
+        known[3] = known[3] and claim[3]
+        known += [to for to in claim[4:] if to not in known[4:]]
 
 
 def _ids_of(contact: str, events: list[Kept]) -> set[str]:

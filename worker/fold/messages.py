@@ -59,6 +59,8 @@ class Answer(msgspec.Struct, array_like=True, tag="answer"):
     under: Under | None = None
     state: bytes = b""
     spent: list[list[str]] = []
+    parted: list[list[str]] = []
+    parting: list[list[Any]] = []
 
 
 class Forwarded(msgspec.Struct, array_like=True, tag="event"):
@@ -85,10 +87,10 @@ class Withdrawn(msgspec.Struct, array_like=True, tag="withdrawn"):
 class Restored(msgspec.Struct, array_like=True, tag="restored"):
     """Events of `to` go back to it, with those of the ids that it had been: `merged`.
 
-    `of` is the contact that it is no longer (a split, an erasure); empty where only their place is in doubt.
+    `of` are ids that it has gone to no longer (a split, an erasure); empty where only the events' place is in doubt.
     """
 
-    of: str
+    of: list[str]
     to: str
     events: list[Kept]
     merged: dict[str, list[Any]] = {}

@@ -67,14 +67,18 @@ class Kept(msgspec.Struct, array_like=True):
 class Identity(msgspec.Struct, array_like=True):
     """Which other ids this contact is. `pending`: claimed, not yet answered, `merged`: answered; both id → claim.
 
-    A claim is `[time, source, id]`; a merged one has a fourth part: whether a split can still give everything back.
-    `deferred` are claims on this contact that wait for its own earlier ones. `erased`: nothing up to then counts.
+    A claim is `[time, source, id]`; a merged one goes on with whether a split can still give everything back, and with
+    the ids, of those that this contact is, that the other one has gone to. `deferred` are claims on this contact that
+    wait for its own earlier ones. `erased`: nothing up to then counts. `parted`: (id, source) of merges that a split
+    undid, not to be done again. `parting`: (id, time) of splits that wait until the other id's record is there.
     """
 
     pending: dict[str, list[Any]] = {}
     merged: dict[str, list[Any]] = {}
     deferred: list[list[Any]] = []
     erased: int = 0
+    parted: list[list[str]] = []
+    parting: list[list[Any]] = []
 
 
 class Membership(msgspec.Struct, array_like=True):
