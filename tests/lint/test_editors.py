@@ -89,6 +89,8 @@ def changed(document: Any, path: tuple[Any, ...], what: str, value: Any) -> Any:
             parent[last] = {"assumed": parent[last]}
         case "rename" if isinstance(parent, dict):
             parent[f"{last}x"] = parent.pop(last)
+        case "shout" if isinstance(parent, dict):
+            parent[str(last).upper()] = parent.pop(last)
         case "add" if isinstance(parent[last], dict):
             parent[last]["added"] = value
     return document
@@ -116,9 +118,16 @@ def test_schema_and_models_agree_on_a_file_that_was_changed(file: str, data: st.
         document = document[:3]
     for _ in range(data.draw(st.integers(1, 2))):
         path = data.draw(st.sampled_from(list(paths(document))))
-        what = data.draw(st.sampled_from(["drop", "put", "put", "wrap", "assume", "rename", "add"]))
+        what = data.draw(st.sampled_from(["drop", "put", "put", "wrap", "assume", "rename", "shout", "add"]))
         document = changed(document, path, what, data.draw(st.sampled_from(VALUES)))
     assert accepted_by_schema(file, document) is accepted_by_models(file, document)
+
+
+def test_a_name_of_another_form_is_marked() -> None:
+    document = changed(shipped(LIFECYCLE)[0], ("stages", "mql"), "shout", None)
+    assert not accepted_by_schema(LIFECYCLE, document) and not accepted_by_models(LIFECYCLE, document)
+    document = shipped(LIFECYCLE)[0] | {"owners": {"x" * 65: "Nobody"}}
+    assert not accepted_by_schema(LIFECYCLE, document) and not accepted_by_models(LIFECYCLE, document)
 
 
 def test_an_editor_knows_every_key_and_says_what_it_means() -> None:

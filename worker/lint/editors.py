@@ -42,6 +42,15 @@ class _Forms(GenerateJsonSchema):
             return {"anyOf": [inner, inner["items"]]}
         return inner
 
+    def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
+        """A key of another form is no key: by itself a pattern of keys lets every other one pass, unlooked at."""
+        found = super().dict_schema(schema)
+        if "patternProperties" in found:
+            found["additionalProperties"] = False
+            longest = self.generate_inner(schema["keys_schema"]).get("maxLength")
+            found |= {} if longest is None else {"propertyNames": {"maxLength": longest}}
+        return found
+
     def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
         found = super().str_schema(schema)
         if schema.get("strip_whitespace") and schema.get("min_length") and "pattern" not in found:
