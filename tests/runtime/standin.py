@@ -49,6 +49,7 @@ class StandIn:
         self.lifecycle = lifecycle
         self.version = version
         self.fingerprint = fingerprint
+        self.format = 1
         self.applied = 0  # calls
 
     @property

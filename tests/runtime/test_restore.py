@@ -346,7 +346,8 @@ def test_a_record_on_its_way_between_partitions_obeys_the_same_rule(version: int
     engine = Engine(plan_of(NEW), grace=False)
     bench.worker = worker(bench.cluster.connect("one"), engine=engine, on_new_definition=setting)
     bench.until(lambda: len(bench.worker.live()) == 1, "the partition is live")
-    bench.send("contact.merged", "a", **{"from": "b"})  # so that the record is waited for
+    merge: dict[str, Any] = {"from": "b"}
+    bench.send("contact.merged", "a", **merge)  # so that the record is waited for
     bench.settle()
     key, body = on_its_way(OLD.replace("version: 1", f"version: {version}")).pending[-1]
     bench.cluster.append([Send(INTERNAL, 0, key, body)])
@@ -371,6 +372,7 @@ def test_every_changelog_record_says_under_which_definition_it_was_written() -> 
         ({"client": "other"}, "runs with client other, this worker with embedded"),
         ({"partitioner": "other"}, "runs with partitioner other, this worker with crc32"),
         ({"partitions": 7}, "runs with partition count 7, this worker with 1"),
+        ({"format": 7}, r"was written by worker .*, in another form \(format 7\) than worker .* reads \(format 1\)"),
     ],
 )
 def test_a_worker_of_another_kind_is_refused(changed: dict[str, Any], match: str) -> None:

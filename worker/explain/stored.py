@@ -51,12 +51,20 @@ class StoredStates:
         return None
 
     def teach(self, engine: Engine) -> None:
-        """The engine can read states that were folded under the definitions that this deployment knows of."""
+        """The engine can read states that were folded under the definitions that this deployment knows of.
+
+        Raises: StoreError where another version of the worker wrote them in another form.
+        """
         with self._lmdb.begin() as transaction:
             for database in self._states:
                 value = transaction.get(DEPLOYMENT_KEY, None, database)
                 if value is not None:
                     found = decode_deployment(bytes(value[DUES_BYTES:]))
+                    if found.format != engine.format:
+                        raise StoreError(
+                            f"the states were written by worker {found.worker_version}, in another form than this one",
+                            "look them up with the version that wrote them",
+                        )
                     for fingerprint, layout in found.layouts.items():
                         if layout and fingerprint != engine.fingerprint:
                             engine.learn(fingerprint, layout.encode())

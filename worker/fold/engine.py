@@ -14,7 +14,7 @@ from worker.fold.contact import Contact
 from worker.fold.identity import IDENTITY_TYPES, Person
 from worker.fold.messages import Answer, Keys, Under
 from worker.fold.outcome import Event, Outcome, Refusal
-from worker.fold.state import Entry, Forward, Record, State, decode_entry, decode_head
+from worker.fold.state import FORMAT, Entry, Forward, Record, State, decode_entry, decode_head
 from worker.fold.takeover import Foreign, Layout, missing, take_over, take_over_answer
 from worker.plan.plan import Plan
 
@@ -128,6 +128,11 @@ class Engine:
         if layout is None:
             raise ValueError(f"a state was folded under a definition that is not known here: {entry.fingerprint}")
         return take_over(entry, layout, self.plan)
+
+    @property
+    def format(self) -> int:
+        """The number of the form in which states and messages are written."""
+        return FORMAT
 
     @property
     def layout(self) -> bytes:

@@ -13,6 +13,7 @@ import msgspec
 Visit = list[Any]  # [count, first_ms, latest_ms, total_ms, [[entered_ms, left_ms], …]]: left visits, the last 20
 Touch = list[Any]  # [source, medium, campaign, time_ms, type]
 VISITS_KEPT = 20
+FORMAT = 2  # of records and of what keys tell one another: raised where a worker can't read what those before it wrote
 
 
 class Promise(msgspec.Struct, array_like=True):

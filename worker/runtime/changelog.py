@@ -44,6 +44,7 @@ class Deployment(msgspec.Struct, frozen=True, forbid_unknown_fields=False):
     worker_version: str
     kept: tuple[Definition, ...] = ()
     layouts: dict[str, str] = {}  # of each of these definitions, by fingerprint: how its states are laid out
+    format: int = 1  # of states and messages; the first had no number
     inputs: dict[str, int] = {}  # partition counts of other topics of which it was read
 
 

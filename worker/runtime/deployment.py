@@ -54,6 +54,7 @@ class Deployments:
             partitions=partitions,
             worker_version=worker_version,
             layouts={engine.fingerprint: engine.layout.decode()},
+            format=engine.format,
         )
         self._engine = engine
         self._seen: set[Headers] = set()
@@ -89,6 +90,12 @@ class Deployments:
                 f"{held.changelog} has a deployment record that can't be read ({error})",
                 _foreign(held.changelog.topic),
             ) from None
+        if found.format != self._own.format:
+            raise Halt(
+                f"{held.changelog} was written by worker {found.worker_version}, in another form (format "
+                f"{found.format}) than worker {self._own.worker_version} reads (format {self._own.format})",
+                "go on with a worker of that format, or run under another --group, which folds everything anew",
+            )
         self._same_ways(found, held)
         self._same_offsets(found, held)
         self._same_inputs(found)

@@ -34,6 +34,10 @@ class Engine(Protocol):
         """A digest of the definition."""
 
     @property
+    def format(self) -> int:
+        """A number for the form of its states and messages: an engine with another one can't read them."""
+
+    @property
     def layout(self) -> bytes:
         """UTF-8 text by which the engine of a newer definition reads this one's states."""
 
