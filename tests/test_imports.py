@@ -26,6 +26,7 @@ ROOMS = [
     {"runtime", "connections"},
     {"replay"},
     {"lint", "scenarios"},
+    {"charts"},
     {"compare", "explain", "document", "diagram", "report", "demo", "traffic", "receive"},
     {"live"},
     {"commands"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from tests.chromium import contrasts, fits, opened, violations
 from tests.fold.world import ROOT
 from worker.commands import group
 from worker.compare import Comparison, Variant, compare
-from worker.compare.chart import chart
 from worker.compare.sweep import swept, values
 from worker.definition.errors import ParameterError
 from worker.definition.model import Lifecycle
@@ -216,16 +216,24 @@ def test_a_sweeps_page_draws_a_line_for_each_stage(events: Path, tmp_path: Path)
     html = tmp_path / "sweep.html"
     run("10ex", "--sweep", "mql_score=10..50:20", "-e", str(events), "--html", str(html), "--processes", "1")
     with opened(html) as page:
-        assert page.locator("svg.chart").count() == 2
-        assert page.locator("svg.chart").first.locator("polyline").count() == 4
-        assert page.locator("svg.chart .name").all_text_contents()[:4] == ["Lead", "MQL", "SQL", "Customer"]
+        plots = page.locator(".plot[role=img][aria-label]")
+        assert plots.count() == 2
+        names = plots.first.locator("text[font-weight='600']").all_text_contents()
+        assert sorted(names) == ["Customer", "Lead", "MQL", "SQL"]
+        assert plots.first.locator(".mark-line path").count() == len(names)
+        assert "in force" in plots.first.inner_text()
         assert "(in force)" in page.locator("table").inner_text()
         assert violations(page) == []
         assert fits(page)
 
 
-def test_an_axis_of_contacts_counts_whole_ones() -> None:
-    drawn = chart(["0", "1"], [("Lead", [1.0, 0.0])], "volume")
-    assert re.findall(r'class="tick" text-anchor="end"[^>]*>([^<]*)<', drawn) == ["0", "1"]
-    shares = chart(["0", "1"], [("Lead", [1.0, 0.0])], "share", unit="%")
-    assert ">0.2%<" in shares
+@pytest.mark.parametrize("turned", [("--set", "mql_score=20"), ("--sweep", "mql_score=10..50:20")])
+def test_only_the_page_needs_the_library_that_draws_and_says_so_before_the_work(
+    events: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turned: tuple[str, str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    run("10ex", *turned, "-e", str(events), "--processes", "1")
+    html = tmp_path / "diff.html"
+    refused = CliRunner().invoke(group, ["diff", "10ex", *turned, "-e", str(tmp_path / "none"), "--html", str(html)])
+    assert refused.exit_code == 1 and not html.exists()
+    assert refused.output == "Error: a page with charts needs vl-convert: pip install 'lifecycle-worker[report]'\n"

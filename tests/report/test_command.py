@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +139,17 @@ def test_progress_is_told_while_a_report_is_made(tmp_path: Path, monkeypatch: py
         figures(tables, "made")
     assert told == sorted(told)
     assert told[0][0] < 30 < told[-1][0] <= 100
+
+
+def test_only_the_page_needs_the_library_that_draws_and_says_so_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    changes = write(tmp_path / "changes.jsonl", [changed("ada", None, "lead", 0)])
+    lifecycle("report", "--lifecycle", "10ex", "--changes", changes, "--out", tmp_path / "tables")
+    page = tmp_path / "report.html"
+    refused = CliRunner().invoke(
+        group, ["report", "-l", "10ex", "--changes", str(tmp_path / "none"), "--out", str(page)]
+    )
+    assert refused.exit_code == 1 and not page.exists()
+    assert refused.output == "Error: a page with charts needs vl-convert: pip install 'lifecycle-worker[report]'\n"

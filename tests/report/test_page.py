@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Page
@@ -11,10 +13,14 @@ from playwright.sync_api import Page
 from tests.chromium import contrasts, fits, opened, violations
 from tests.report.published import OWNERS, STAGES, changed, touch, write
 from worker.report import Tables, figures
-from worker.report.page import DRAWN, page
+from worker.report.drawn import drawn
+from worker.report.page import page
+from worker.report.rows import rows
 
 pytest.importorskip("duckdb", reason="the extra `report` is not installed")
+pytest.importorskip("vl_convert", reason="the extra `report` is not installed")
 pytestmark = pytest.mark.browser
+DRAWN = list(drawn(STAGES))
 
 Theme = Literal["light", "dark"]
 
@@ -45,14 +51,39 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_figure_is_drawn_and_can_be_used_by_all(html: Path, theme: Theme) -> None:
     with opened(html, theme) as page:  # which asks for nothing else
+        whole(page)
         for figure in DRAWN:
-            assert page.locator(f"#{figure}-plot svg[role=img][aria-label]").count() == 1, figure
+            assert page.locator(f"#{figure}-plot[role=img][aria-label] svg").count() == 1, figure
         assert violations(page) == []
         assert contrasts(page, "p, dt, dd, th, td, label, select, button, summary, .soft") >= 4.5
         unfold(page)
         assert violations(page) == []
         page.set_viewport_size({"width": 400, "height": 800})
         assert fits(page)
+
+
+def test_a_filter_draws_every_chart_anew_in_its_place(html: Path) -> None:
+    with opened(html) as page:
+        before = whole(page)
+        page.select_option("#source", "ads")
+        filtered = whole(page)
+        assert all(page.locator(f"#{figure}-plot svg").count() == 1 for figure in DRAWN)
+        assert {"lead", "2 ever, 0 now"} <= set(filtered["funnel"])
+        assert "2026-01-05 (1)" in filtered["cohorts"] and "<b>fair</b></script> (1)" not in filtered["attribution"]
+        assert "2026-01-19" in before["trend"] and "2026-01-19" not in filtered["trend"]
+        assert "price: mql → lead" in before["returned"]
+        assert page.locator("#returned-none").is_visible() and not page.locator("#returned-plot").is_visible()
+        page.select_option("#owner", "sales")
+        assert "lead" not in whole(page)["funnel"]
+        page.select_option("#owner", "")
+        page.select_option("#source", "")
+        assert whole(page) == before
+
+
+def test_the_script_adds_up_the_rows_that_were_drawn_here(html: Path) -> None:
+    with opened(html) as page:
+        told = page.evaluate("() => Object.keys(CHARTS).map(id => [id, ROWS[id](chosen(), S.map((_, i) => i))])")
+    assert dict(told) == rows(held(html, "data"))
 
 
 def test_filters_narrow_the_counts_and_reset_by_keyboard(html: Path) -> None:
@@ -76,7 +107,7 @@ def test_each_filter_chooses_and_what_nothing_is_left_of_says_so(html: Path) -> 
         weeks = page.locator("#since option").all_text_contents()
         page.select_option("#since", weeks[-1])
         shown(page, "0 of 4 contacts")
-        assert "Nothing with these filters" in page.locator("#cohorts-plot").inner_text()
+        assert page.locator("#cohorts-none", has_text="Nothing with these filters").is_visible()
         page.select_option("#campaign", "")
         shown(page, "1 of 4 contacts")
         page.select_option("#since", weeks[0])
@@ -119,19 +150,36 @@ def test_it_prints_whole_without_filters_and_with_its_numbers(html: Path, theme:
         assert printed.count(b"/Type /Page\n") >= 3
 
 
-def test_without_javascript_the_tables_hold_what_the_drawings_do(html: Path) -> None:
-    """The script fills them from the same counts: they agree, cell by cell."""
-
+def test_without_javascript_every_drawing_and_table_is_what_the_script_makes_of_all(html: Path) -> None:
     def cells(page: Page) -> dict[str, list[str]]:
         return {figure: page.locator(f"#{figure}-table").locator("th, td").all_text_contents() for figure in DRAWN}
 
     with opened(html) as page:
-        drawn = cells(page)
+        scripted = whole(page), cells(page)
     with opened(html, script=False) as page:
-        assert page.locator("#funnel-table").is_visible()
-        assert "need JavaScript" in page.locator("noscript").inner_text()
-        assert cells(page) == drawn
-    assert all(drawn.values())
+        assert page.locator("#funnel-table").is_visible() and not page.locator("#filters").is_visible()
+        assert "need JavaScript" in page.locator("main noscript").inner_text()
+        assert cells(page) == scripted[1]
+        for figure, told in texts(page).items():
+            assert told == scripted[0][figure], figure
+    assert all(scripted[0].values()) and all(scripted[1].values())
+
+
+def whole(page: Page) -> dict[str, list[str]]:
+    """What is written in the charts, in their order, once all of them are drawn."""
+    page.locator("#figures[aria-busy=false]").wait_for()
+    return texts(page)
+
+
+def texts(page: Page) -> dict[str, list[str]]:
+    return {figure: page.locator(f"#{figure}-plot svg text").all_text_contents() for figure in DRAWN}
+
+
+def held(html: Path, name: str) -> dict[str, Any]:
+    found = re.search(rf'id="{name}">(.*?)</script>', html.read_text(encoding="utf-8"))
+    assert found is not None
+    read: dict[str, Any] = json.loads(found[1])
+    return read
 
 
 def unfold(page: Page) -> None:

@@ -32,6 +32,7 @@ class Findings(Misused):
 def explained(error: Exception) -> Told | None:
     """What to tell of an error; None where it is none that people can do anything about."""
     # Not before there is one: some of these rooms take long to load, and most runs end without.
+    from worker.charts import ChartError
     from worker.definition.errors import DefinitionError, ParameterError
     from worker.replay.records import ReplayError
     from worker.runtime.errors import SettingsError, WorkerError
@@ -46,6 +47,6 @@ def explained(error: Exception) -> Told | None:
             return Misused(str(error))
         case TransportError():
             return Told(f"{error}: {error.remedy}" if error.remedy else str(error))
-        case ReplayError() | WorkerError() | StoreError():
+        case ChartError() | ReplayError() | WorkerError() | StoreError():
             return Told(str(error))
     return None

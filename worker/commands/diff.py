@@ -66,6 +66,7 @@ def command(
 
     Without NEW, OLD is compared with itself under other parameters (--set), or over a range of one (--sweep).
     """
+    from worker.charts.drawing import library
     from worker.commands._errors import Misused
     from worker.commands._garbage import relax
     from worker.compare import Variant, compare
@@ -79,6 +80,8 @@ def command(
         raise Misused("nothing to compare with: give NEW, --set NAME=VALUE or --sweep NAME=A..B:STEP")
     first = read_lifecycle(old)
     second = read_lifecycle(new or old, assignments)
+    if html is not None:
+        library()  # missed before the work, not after it
     shown: list[dict[str, Any]] = []
     with ExitStack() as stack:
         lines = _changed_file(stack, out)

@@ -58,14 +58,18 @@ def command(
     From what a worker published (--changes), from events (--events), or from both: spend, list growth, won deals and
     touches are in the events only, and are named as missing without them.
     """
+    from worker.charts.drawing import library
     from worker.commands._errors import Misused, Told
     from worker.commands.replay import inputs
     from worker.report import ReportError, figures
+    from worker.report.export import is_page
     from worker.report.load import empty_tables, fold_events, job_of, load_changes, load_events
 
     if not events and changes is None:
         raise Misused("give --events or --changes: what to report on")
     definition = read_lifecycle(lifecycle, assignments)
+    if out is not None and is_page(out):
+        library()  # missed before the work, not after it
     with tempfile.TemporaryDirectory(prefix="lifecycle-report-") as name, Bar("figures", "hundredths") as bar:
         folder = Path(name)
         try:

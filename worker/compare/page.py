@@ -6,11 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-from worker.compare.chart import chart
+from worker.charts import STYLE, Rows, Spec, compiled, draw
+from worker.charts.bars import bar, bars
+from worker.charts.lines import lines
+from worker.charts.theme import OPEN
 from worker.compare.fold import Comparison
 from worker.document.frame import frame
 from worker.instants import format_instant
 
+WIDTH: Final = 860  # of charts
 SHOWN_MAX: Final = 200  # contacts on the page; --out has them all
 
 
@@ -34,12 +38,14 @@ def _pair(found: Comparison, contacts: Sequence[Mapping[str, Any]], titles: tupl
         f'<p class="lead">{found.changed[1]:,} of {found.contacts:,} contacts ({share:.1%}) would have another history,'
         f" as of {_minute(format_instant(found.clock)) if found.clock else 'no event at all'}.</p></header><main>"
     )
-    most = max([1, *old.stages.values(), *new.stages.values()])
     yield _table(
-        "Where contacts stand", ("Stage", "Old", "New", "Difference", "Drawn"),
+        "Where contacts stand", ("Stage", "Old", "New", "Difference"),
         ((names[stage], f"{old.stages[stage]:,}", f"{new.stages[stage]:,}",
-          _signed(new.stages[stage] - old.stages[stage]), _bars(old.stages[stage], new.stages[stage], most))
-         for stage in found.stages),
+          _signed(new.stages[stage] - old.stages[stage])) for stage in found.stages),
+        "Grey bars are those under the old definition, coloured ones those under the new.",
+        _chart("Contacts in each stage, under both definitions", _sides(), [
+            {"stage": names[stage], "place": place, "old": old.stages[stage], "new": new.stages[stage]}
+            for place, stage in enumerate(found.stages)]),
     )  # fmt: skip
     yield _table(
         "Conversion", ("Stage", "Ever there, old", "new", "Went higher, old", "new", "Difference"),
@@ -110,15 +116,20 @@ def _sweep(found: Comparison, name: str, means: str, own: str) -> Iterator[str]:
     yield f'<p class="lead">{escape(means[:1].upper() + means[1:])}; {found.contacts:,} contacts,'
     yield f" each folded under every value. In force is {escape(own)}.</p></header><main>"
     told = stages[1:]  # the first is everyone's
+    rates = {stage: [one.conversions([stage])[0].rate for one in found.figures] for stage in stages[:-1]}
+    own_step = own if own in labels else ""
+
+    def steps(values: Mapping[str, Sequence[float]]) -> Rows:
+        return [{"at": label, "stage": names[stage], "place": stages.index(stage), "value": values[stage][number]}
+                for number, label in enumerate(labels) for stage in values]  # fmt: skip
+
     yield "<section><h2>Volume</h2>"
     yield '<p class="lead">Contacts that were ever in each stage.</p>'
-    yield chart(labels, [(names[stage], [float(one.reached[stage]) for one in found.figures]) for stage in told],
-                f"Contacts ever in each stage, by {name}", own, first=1)  # fmt: skip
+    yield _chart(f"Contacts ever in each stage, by {name}", lines(own=own_step, width=WIDTH),
+                 steps({stage: [one.reached[stage] for one in found.figures] for stage in told}))  # fmt: skip
     yield "</section><section><h2>Conversion</h2>"
     yield '<p class="lead">Of those, how many were in a higher stage afterwards.</p>'
-    rates = {stage: [one.conversions([stage])[0].rate * 100 for one in found.figures] for stage in stages[:-1]}
-    yield chart(labels, [(names[stage], given) for stage, given in rates.items()],
-                f"Conversion of each stage, by {name}", own, unit="%")  # fmt: skip
+    yield _chart(f"Conversion of each stage, by {name}", lines(share=True, own=own_step, width=WIDTH), steps(rates))
     yield "</section>"
     yield _table(
         "Figures",
@@ -126,7 +137,7 @@ def _sweep(found: Comparison, name: str, means: str, own: str) -> Iterator[str]:
         (
             (labels[place] + (" (in force)" if labels[place] == own else ""),
              *(f"{one.reached[stage]:,}" for stage in told),
-             *(f"{rates[stage][place]:.1f}%" for stage in stages[:-1]), f"{found.changed[place]:,}")
+             *(f"{rates[stage][place]:.1%}" for stage in stages[:-1]), f"{found.changed[place]:,}")
             for place, one in enumerate(found.figures)
         ),
         "Contacts ever in a stage, what share of each went higher, and how many histories differ from those in force.",
@@ -134,10 +145,25 @@ def _sweep(found: Comparison, name: str, means: str, own: str) -> Iterator[str]:
     yield "</main>"
 
 
-def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], lead: str = "") -> str:
+def _chart(label: str, spec: Spec, rows: Rows) -> str:
+    """A picture of the rows, whose numbers stand in the table beside it."""
+    drawn = draw(compiled(spec), rows)
+    return f'<div class="plot" role="img" aria-label="{escape(label)}"><div aria-hidden="true">{drawn}</div></div>'
+
+
+def _sides() -> Spec:
+    return bars(
+        "datum.stage", "format(datum.old, ',') + ' → ' + format(datum.new, ',')",
+        [bar("old", colour=OPEN, thick=7, at=4), bar("new", thick=7, at=12)], width=WIDTH,
+    )  # fmt: skip
+
+
+def _table(
+    title: str, header: Sequence[str], rows: Iterable[Sequence[str]], lead: str = "", picture: str = ""
+) -> str:  # fmt: skip
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td{_class(cell)}>{cell if cell.startswith('<') else escape(cell)}</td>" for cell in row[1:])
+        + "".join(f"<td{_class(cell)}>{escape(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in rows
     )
@@ -146,7 +172,7 @@ def _table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]], lea
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     said = f'<p class="lead">{escape(lead)}</p>' if lead else ""
     return (
-        f'<section><h2>{escape(title)}</h2>{said}<div class="scroll" tabindex="0" role="region"'
+        f'<section><h2>{escape(title)}</h2>{said}{picture}<div class="scroll" tabindex="0" role="region"'
         f' aria-label="{escape(title)}"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         "</section>"
     )
@@ -156,13 +182,6 @@ def _class(cell: str) -> str:
     if cell[:1] in ("+", "−"):
         return ' class="num changed"'
     return ' class="num"' if cell[:1].isdigit() or cell == "0" else ""
-
-
-def _bars(old: int, new: int, most: int) -> str:
-    return (
-        f'<span class="bars" aria-hidden="true"><i class="was" style="width:{100 * old / most:.1f}%"></i>'
-        f'<i class="is" style="width:{100 * new / most:.1f}%"></i></span>'
-    )
 
 
 def _signed(number: int) -> str:
@@ -190,13 +209,12 @@ def _words(name: Any) -> str:
     return str(name or "none").replace("_", " ")
 
 
-_STYLE: Final = """
+_STYLE: Final = (
+    STYLE
+    + """
 td.num{font-variant-numeric:tabular-nums;white-space:nowrap}
 td.changed{font-weight:600}
 .bad{color:var(--bad)}
-.bars{display:block;min-width:14rem}
-.bars i{display:block;height:.5rem;border-radius:2px;margin:2px 0}
-.bars .was{background:var(--soft);opacity:.55}.bars .is{background:var(--accent)}
 details{border:1px solid var(--rule);border-radius:10px;margin:.5rem 0;padding:.5rem 1rem;background:var(--card)}
 summary{cursor:pointer;display:flex;gap:.8rem;flex-wrap:wrap}
 summary .soft{margin-left:auto;font-size:.88rem}
@@ -209,3 +227,4 @@ summary .soft{margin-left:auto;font-size:.88rem}
 .sides time{color:var(--soft);font-variant-numeric:tabular-nums;margin-right:.6rem}
 @media (max-width:46rem){.sides{grid-template-columns:1fr;gap:.5rem}}
 """
+)

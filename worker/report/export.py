@@ -14,12 +14,17 @@ from worker.report.tables import Tables
 WRITTEN: Final = (*STORED, *EXPORTED)
 
 
+def is_page(out: Path) -> bool:
+    """Whether `out` names a page, and not a folder for tables."""
+    return out.suffix.lower() in (".html", ".htm")
+
+
 def export(tables: Tables, found: Figures, out: Path) -> None:
     """Write the page where `out` ends in .html, else the tables and `figures.json` into the folder `out`.
 
-    Raises: OSError where it can't be written.
+    Raises: ChartError without the library that draws; OSError where it can't be written.
     """
-    if out.suffix.lower() in (".html", ".htm"):
+    if is_page(out):
         from worker.report.page import page
 
         out.write_text(page(tables, found), encoding="utf-8")

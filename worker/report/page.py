@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: its counts, its drawing and its words are within."""
+"""The report as one page that needs nothing else: its counts, its charts and what draws them anew are within."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from worker.report import plain
+from worker.charts import STYLE, Rows, draw, runtime
 from worker.report.cube import cube
-from worker.report.figures import Figures, Rows
+from worker.report.drawn import Drawn, drawn, table
+from worker.report.figures import Figures
+from worker.report.rows import rows as rows_of
 from worker.report.tables import Tables
 from worker.report.words import WORDS
-
-DRAWN: Final = ("funnel", "moves", "stays", "trend", "cohorts", "attribution", "sla", "value", "returned")
-"""Figures that the page draws, and filters."""
 
 ROWS_MAX: Final = 200
 UNFOLDED_ROWS_MAX: Final = 12  # of more, the script folds the table
@@ -33,16 +32,16 @@ def page(tables: Tables, found: Figures) -> str:
     """The whole page. It loads nothing from anywhere: its policy forbids it to."""
     here = Path(__file__).parent
     counts = cube(tables)
-    data = json.dumps(counts, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+    charts, held = drawn(tables.names), rows_of(counts)
     name = escape(found.lifecycle)
     names = dict(zip(tables.stages, tables.names, strict=True))
-    held = plain.tables(counts)
     rest = _matrix(found, names) + "".join(_table(what, _named(rows, names)) for what, rows in _rest(found))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none';style-src 'unsafe-inline';script-src 'unsafe-inline'">
-<title>{name}: figures</title><style>{(here / "page.css").read_text(encoding="utf-8")}</style></head><body>
+<title>{name}: figures</title><style>{STYLE}{(here / "page.css").read_text(encoding="utf-8")}</style>
+<noscript><style>#filters,#theme{{display:none}}</style></noscript></head><body>
 <a class="skip" href="#figures">To the figures</a>
 <header><h1>{name}: from first contact to customer</h1>
 <p class="soft">As of {escape(_instant(found.as_of))}, {found.contacts:,} contacts.
@@ -53,11 +52,13 @@ def page(tables: Tables, found: Figures) -> str:
 <label>Owner of stages<select id="owner"></select></label>
 <label>Arrived from week<select id="since"></select></label><label>to week<select id="until"></select></label>
 <button type="reset">All</button><output id="count" aria-live="polite"></output></form>
-<noscript><p>Drawings and filters need JavaScript; the tables, of all contacts, do not.</p></noscript>
-<div id="figures" class="grid">{"".join(_drawn(figure, held[figure]) for figure in DRAWN)}</div>
+<noscript><p>The filters need JavaScript; drawings and tables, of all contacts, do not.</p></noscript>
+<div id="figures" class="grid">{"".join(_drawn(figure, chart, held[figure]) for figure, chart in charts.items())}</div>
 <h2 class="rest">Of all contacts, whatever the filters</h2>
 <div class="grid">{_velocity(found, names)}{rest}</div>
-</main><script type="application/json" id="data">{data}</script>
+</main><script type="application/json" id="data">{_json(counts)}</script>
+<script type="application/json" id="charts">{_json({figure: one._asdict() for figure, one in charts.items()})}</script>
+<script>{runtime()}</script>
 <script>{(here / "page.js").read_text(encoding="utf-8")}</script></body></html>
 """
 
@@ -102,27 +103,31 @@ def _made_of(figure: str) -> str:
     return f'<p class="soft made">Made of: {escape(WORDS[figure].needs)}.</p>'
 
 
-def _drawn(figure: str, held: plain.Table) -> str:
-    """The drawing's place, and its numbers as a table, which is unfolded until the script has drawn."""
+def _drawn(figure: str, chart: Drawn, held: Rows) -> str:
+    """The drawing, and its numbers as a table, which is unfolded until the script folds it."""
     words = WORDS[figure]
-    wide = ' class="wide"' if figure in ("moves", "cohorts", "attribution") else ""
+    none, plot = (" hidden", "") if held else ("", " hidden")
     return (
-        f'<section{wide} aria-labelledby="{figure}-title"><h2 id="{figure}-title">{escape(words.title)}</h2>'
-        f'<p class="soft">{escape(words.means)}</p><div id="{figure}-plot"></div>'
+        f'<section{_wide(chart.wide)} aria-labelledby="{figure}-title">'
+        f'<h2 id="{figure}-title">{escape(words.title)}</h2>'
+        f'<p class="soft">{escape(words.means)}</p>'
+        f'<div class="plot" id="{figure}-plot" role="img" aria-label="{escape(chart.label)}"{plot}>'
+        f"{draw(chart.spec, held) if held else ''}</div>"
+        f'<p class="soft" id="{figure}-none"{none}>Nothing with these filters.</p>'
         f'<p class="look">{escape(words.look)}</p>'
         f"<details open><summary>{escape(words.title)}: the numbers</summary>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(words.title)}, table">'
-        f'<table id="{figure}-table">{_cells(*held)}</table></div></details>{_made_of(figure)}</section>'
+        f'<table id="{figure}-table">{table(chart, held)}</table></div></details>{_made_of(figure)}</section>'
     )
 
 
-def _cells(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in heads)
-    lines = "".join(
-        f'<tr><th scope="row">{escape(row[0])}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
-    )
-    return f"<thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
+def _wide(wide: bool) -> str:
+    return ' class="wide"' if wide else ""
+
+
+def _json(value: Any) -> str:
+    """As a script's text can hold it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _rest(found: Figures) -> list[tuple[str, Rows | str]]:
@@ -199,9 +204,9 @@ def _table(figure: str, rows: Rows | str) -> str:
         )
         if len(rows) > UNFOLDED_ROWS_MAX:
             body = f"<details open><summary>{escape(words.title)}: {len(rows):,} rows</summary>{body}</details>"
-    wide = ' class="wide"' if not isinstance(rows, str) and rows and len(rows[0]) >= WIDE else ""
+    wide = not isinstance(rows, str) and bool(rows) and len(rows[0]) >= WIDE
     return (
-        f'<section{wide}><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>{body}'
+        f'<section{_wide(wide)}><h2>{escape(words.title)}</h2><p class="soft">{escape(words.means)}</p>{body}'
         f'<p class="look">{escape(words.look)}</p>{_made_of(figure)}</section>'
     )
 

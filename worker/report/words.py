@@ -15,8 +15,8 @@ class Words(NamedTuple):
 WORDS: Final[dict[str, Words]] = {
     "funnel": Words(
         "Funnel",
-        "Contacts that were ever in a stage, and those that are in it now. The share is of those ever in the stage"
-        " before, how many came to this one later.",
+        "Contacts that were ever in a stage (the whole bar), and those that are in it now (its dark part). The"
+        " share is of those ever in the stage before, how many came to this one later.",
         "Look for the step that loses most: few MQLs that become SALs mean that criteria differ or content is weak.",
     ),
     "moves": Words(
@@ -37,8 +37,8 @@ WORDS: Final[dict[str, Words]] = {
     ),
     "cohorts": Words(
         "Cohorts by week of arrival",
-        "Contacts by the week of their first change, and the share of them ever in each stage up to now. Young cohorts"
-        " had less time.",
+        "Contacts by the week of their first change, and the share of them ever in each stage up to now; drawn are the"
+        " latest twenty weeks. Young cohorts had less time.",
         "Look down a column: a later week that is better at the same age shows that something now works.",
     ),
     "attribution": Words(
