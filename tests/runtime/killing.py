@@ -365,13 +365,13 @@ class Chaos:
         try:
             with closing(KafkaAdminClient(bootstrap_servers=self.address.removeprefix("kafka://"))) as admin:
                 committed = admin.list_group_offsets(self.group)[self.group]
-        except KafkaError:
+            last: dict[TopicPartition, int] = {}
+            for topic in (*self.arriving.topics, f"{self.group}-internal"):
+                for record in self.read(topic):
+                    last[TopicPartition(topic, record.partition)] = record.offset
+        except (KafkaError, Retriable):
             return False  # asked again, within the limit of who asks
         at = {TopicPartition(place.topic, place.partition): told.offset for place, told in committed.items()}
-        last: dict[TopicPartition, int] = {}
-        for topic in (*self.arriving.topics, f"{self.group}-internal"):
-            for record in self.read(topic):
-                last[TopicPartition(topic, record.partition)] = record.offset
         return all(at.get(place, -1) > offset for place, offset in last.items())
 
     def _stands(self) -> str:
