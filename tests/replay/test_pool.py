@@ -13,6 +13,10 @@ from worker.replay.pool import Pool
 Report = Callable[[int], None]
 
 
+def quiet(more: int) -> None:
+    """Progress that nobody asks for."""
+
+
 def setting(factor: int) -> int:
     return factor
 
@@ -43,12 +47,12 @@ def test_results_come_in_the_order_of_the_calls_and_work_is_told(processes: int)
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_error_in_a_task_is_raised(processes: int) -> None:
-    with Pool(processes, None, setting, 1) as pool, pytest.raises(ReplayError, match="two is too many"):
+    with Pool(processes, quiet, setting, 1) as pool, pytest.raises(ReplayError, match="two is too many"):
         pool.run(failing, [(number,) for number in range(5)])
 
 
 def test_a_process_that_is_gone_is_one_clear_line_whenever_it_went() -> None:
-    with Pool(2, None, setting, 1) as pool:
+    with Pool(2, quiet, setting, 1) as pool:
         for _ in range(2):  # the second time before the first call
             with pytest.raises(ReplayError, match="try fewer --processes"):
                 pool.run(dying, [(1,), (2,)])

@@ -28,17 +28,14 @@ from worker.replay.families import Families, families_kept, keep_families, ties
 from worker.replay.lines import read_blocks
 from worker.replay.part import History
 from worker.replay.parts import lines_before
-from worker.replay.pool import Pool, Report
+from worker.replay.pool import Pool, Progress, Report, summed
 from worker.replay.reading import Arrivals, Reader, by_contact
 from worker.replay.records import Span
 from worker.replay.results import Shelf, merged
-from worker.replay.run import Progress
-from worker.replay.spread import Spread, gathered, lay, part_count, spans
+from worker.replay.spread import Spread, bytes_of, gathered, lay, part_count, spans
 
 PART_BYTES: Final = 32 << 20  # of events, held once and grouped once a definition
 AT_HAND_BYTES: Final = 16 << 20  # of what a span holds, before it is written
-PARTS_MAX: Final = 200
-COMPRESSED: Final = 8
 PASSES: Final = 3  # how often a file is read: for ties, to be laid, to be folded
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -130,10 +127,9 @@ def compare(
     Raises: ReplayError where a source can't be read.
     """
     job = _Job(tuple(variants), tuple(sources), terms, each is not None)
-    read = sum(source.path.stat().st_size * (1 if source.format == "plain" else COMPRESSED) for source in sources)
     bytes_ = sum(source.path.stat().st_size for source in sources)
-    parts = part_count(read, PART_BYTES, processes, PARTS_MAX)
-    report = _report(progress, bytes_ * PASSES)
+    parts = part_count(bytes_of(sources), PART_BYTES, processes)
+    report = summed(progress, bytes_ * PASSES)
     cut = spans(list(sources), processes)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-compare-")))
@@ -157,19 +153,6 @@ def compare(
             for history in merged(Shelf(folder, f"part-{part}") for part in range(parts)):
                 each(history.changes)
         return total
-
-
-def _report(progress: Progress | None, total: int) -> Report | None:
-    if progress is None:
-        return None
-    done = 0
-
-    def report(more: int) -> None:
-        nonlocal done
-        done += more
-        progress(min(done, total), total)
-
-    return report
 
 
 def _bench(job: _Job, folder: Path, parts: int) -> _Bench:

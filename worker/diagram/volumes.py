@@ -11,8 +11,8 @@ import msgspec
 
 from worker.diagram.arrows import Volumes
 from worker.replay import Job, replay
+from worker.replay.pool import Progress
 from worker.replay.results import STAGE_CHANGES
-from worker.replay.run import Progress
 
 
 class _Data(msgspec.Struct):

@@ -26,11 +26,8 @@ from worker.replay.pool import Pool, Report
 from worker.replay.reading import Arrivals, Reader, by_contact
 from worker.replay.records import DeadLetter, Span
 from worker.replay.results import Shelf, merged, recalled
-from worker.replay.spread import Spread, gathered, lay, part_count, spans
+from worker.replay.spread import Spread, bytes_of, gathered, lay, part_count, spans
 from worker.replay.terms import Totals
-
-PARTS_MAX: Final = 200  # each may have an open file while the histories are merged
-COMPRESSED: Final = 8  # how much larger a compressed file is, about, when it is read
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _letter: Final = msgspec.msgpack.Decoder(tuple[Refusal, bytes | None]).decode
@@ -75,9 +72,8 @@ class Parts:
         self.told: list[Told] = []
         self._job = job
         self._folder = folder
-        read = sum(one.path.stat().st_size * (1 if one.format == "plain" else COMPRESSED) for one in job.sources)
         share = sum(source.path.stat().st_size for source in job.sources)
-        self._parts = part_count(read, sizes.part, processes, PARTS_MAX)
+        self._parts = part_count(bytes_of(job.sources), sizes.part, processes)
         cut = spans(job.sources, processes)
         # One process has it all at hand as long as it can; of several, each folds what others have read.
         readings = [("0", cut)] if processes == 1 else [(str(name), [span]) for name, span in enumerate(cut)]

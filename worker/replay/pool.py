@@ -20,6 +20,23 @@ Result = TypeVar("Result")
 Report = Callable[[int], None]
 """Told how many bytes more are done."""
 
+Progress = Callable[[int, int], None]
+"""Told how many bytes of how many are done; a byte counts for every time that it is gone through."""
+
+
+def summed(progress: Progress | None, total: int) -> Report:
+    """A report whose parts are added up for the progress."""
+    done = 0
+
+    def report(more: int) -> None:
+        nonlocal done
+        done += more
+        if progress is not None:
+            progress(min(done, total), total)
+
+    return report
+
+
 _setting: Any = None
 _done: Any = None  # a counter that all processes share
 
@@ -50,9 +67,9 @@ class Pool(Generic[Setting]):
     Once, where processes can be forked and so share it; else once in each.
     """
 
-    def __init__(self, processes: int, report: Report | None, make: Callable[..., Setting], *arguments: Any) -> None:
+    def __init__(self, processes: int, report: Report, make: Callable[..., Setting], *arguments: Any) -> None:
         self._processes = processes
-        self._report = report or (lambda count: None)
+        self._report = report
         self._make = make
         self._arguments = arguments
         self._executor: ProcessPoolExecutor | None = None

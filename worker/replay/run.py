@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -11,14 +11,11 @@ from typing import Final
 from worker.replay.companies import fold_companies
 from worker.replay.job import Job, Sizes, Summary
 from worker.replay.parts import Parts
-from worker.replay.pool import Report
+from worker.replay.pool import Progress, summed
 from worker.replay.records import DeadLetter
 from worker.replay.results import Results, dead_row, encode_line
 
 PASSES: Final = 3  # how often a byte counts: as who belongs together is looked for, as events are read, and folded
-
-Progress = Callable[[int, int], None]
-"""Told how many bytes of how many are done; a byte counts for every time it is read."""
 
 _SIZES: Final = Sizes()
 
@@ -42,8 +39,7 @@ def replay(
     with ExitStack() as stack:
         results = stack.enter_context(Results(out)) if out is not None else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-replay-")))
-        report = _progress(progress, bytes_ * PASSES)
-        folded = Parts(job, processes, sizes, folder, report)
+        folded = Parts(job, processes, sizes, folder, summed(progress, bytes_ * PASSES))
         for history in folded.histories():
             if results is not None:
                 results.contact(history)
@@ -60,15 +56,3 @@ def replay(
             dead = ((one.position, encode_line(dead_row(job.sources, one))) for one in folded.dead())
             results.dead(before, dead)
         return Summary(totals, folded.clock, len(rows))
-
-
-def _progress(progress: Progress | None, total: int) -> Report:
-    done = 0
-
-    def report(more: int) -> None:
-        nonlocal done
-        done += more
-        if progress is not None:
-            progress(min(done, total), total)
-
-    return report

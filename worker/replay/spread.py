@@ -22,6 +22,8 @@ from worker.replay.records import Source, Span
 
 SPANS_EACH: Final = 4  # of a process: one that was kept waiting leaves spans to the others
 PARTS_EACH: Final = 3  # likewise; never one process with a part more than the others where all are alike
+PARTS_MAX: Final = 200  # each may have an open file while histories are merged
+COMPRESSED: Final = 8  # how much larger a compressed file is, about, when it is read
 
 _size: Final = Struct("<Q")
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -40,7 +42,12 @@ def spans(sources: Sequence[Source], processes: int) -> list[Span]:
     return found
 
 
-def part_count(read: int, part: int, processes: int, most: int) -> int:
+def bytes_of(sources: Sequence[Source]) -> int:
+    """How many bytes the lines of the sources have, about."""
+    return sum(one.path.stat().st_size * (1 if one.format == "plain" else COMPRESSED) for one in sources)
+
+
+def part_count(read: int, part: int, processes: int, most: int = PARTS_MAX) -> int:
     """In how many parts of at most `part` bytes to lay what is read, so that all processes have as many."""
     least = 1 if processes == 1 else processes * PARTS_EACH
     count = max(least, -(-read // part))
