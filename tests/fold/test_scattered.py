@@ -43,6 +43,11 @@ def come_to_the_same(name: str, events: Sequence[Event], data: st.DataObject, th
     everything += then
     world = Scattered(plan_of(name), data.draw(SEEDS))
     world.live(order, data.draw(st.sampled_from([(), CLOCKS]))).advance(CLOCK)
+    agree(world, name, everything)
+
+
+def agree(world: World, name: str, everything: Sequence[Event]) -> None:
+    """What is held of everybody is what the events in the order of their time come to."""
     in_order = World(plan_of(name))
     for one in everything:
         in_order.send([one])
@@ -108,6 +113,37 @@ def test_a_split_that_comes_while_the_merge_is_on_its_way_waits_for_it(name: str
     # Who is one with the survivor without another id in between is split off, with all that it had been by then.
     then = data.draw(parted([pair for pair in pairs if pair[0] not in others]))
     come_to_the_same(name, events, data, then)
+
+
+def come_to_the_same_after(erasure: Event, name: str, events: Sequence[Event], data: st.DataObject) -> None:
+    """As `come_to_the_same`, but that an erasure comes when all is known, and all comes again after it."""
+    everything = sorted(events, key=lambda one: one.time)
+    order = data.draw(arrivals(everything))
+    world = Scattered(plan_of(name), data.draw(SEEDS))
+    world.live(order).live([erasure, *order]).advance(CLOCK)
+    agree(world, name, sorted([*everything, erasure], key=lambda one: one.time))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_an_erasure_takes_of_a_visitor_s_id_what_was_whose_it_was_by_then(name: str, data: st.DataObject) -> None:
+    """Whoever else had claimed the id keeps what is theirs, but for what the id itself is to be rid of."""
+    times = data.draw(st.lists(st.integers(0, 23), min_size=1, max_size=2, unique=True))
+    people = data.draw(st.permutations(["a", "b"]))
+    pairs = zip(times, people, strict=False)
+    claimed = [identify(at * 6 * HOUR + 2 * MINUTE, who, "x", f"i{n}") for n, (at, who) in enumerate(pairs)]
+    at, whom = data.draw(st.integers(0, 23)) * 6 * HOUR + 3 * MINUTE, data.draw(st.sampled_from(["a", "b", "x"]))
+    events = [*apart(name, data.draw(traffic(contacts=("a", "b", "x")))), *claimed]
+    come_to_the_same_after(event(at, "contact.erased", "r", whom), name, events, data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_an_erasure_of_who_was_merged_later_leaves_the_survivor(name: str, data: st.DataObject) -> None:
+    merges = [merge(data.draw(st.integers(0, 23)) * 6 * HOUR + 2 * MINUTE, "a", "b", "m")]
+    at, whom = data.draw(st.integers(0, 23)) * 6 * HOUR + 3 * MINUTE, data.draw(st.sampled_from(["a", "b"]))
+    events = [*apart(name, data.draw(traffic(contacts=("a", "b")))), *merges]
+    come_to_the_same_after(event(at, "contact.erased", "r", whom), name, events, data)
 
 
 def test_a_merge_that_a_split_undid_is_not_done_again_when_it_is_repeated_past_the_horizon() -> None:

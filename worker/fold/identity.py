@@ -119,10 +119,13 @@ class Person:
         """Send an event on to who this id is; an anonymous id keeps it as well."""
         forward = self.holder
         assert isinstance(forward, Forward)
-        if kept.time <= forward.erased and not kept.origin:
+        if not kept.origin and _is_forgotten(forward, kept):
             return None
         if len(passed) >= PASSED_MAX:
             return Refusal("merge-circle", f"event {kept.id!r} passed {' → '.join(passed)} and would go round")
+        if kept.type == "contact.erased" and not kept.origin:
+            self._erase_forward(forward, kept)
+            return None
         owner = owner_at(forward.claims, kept.time)
         kept.origin = kept.origin or forward.name
         if forward.claims[0][4] == "identified" and kept.type not in IDENTITY_TYPES:
@@ -135,8 +138,6 @@ class Person:
                 del forward.events[:-FORWARD_KEPT]
         forward.used = max(forward.used, kept.time, self.now)
         self._send(owner, Forwarded(owner, kept, [*passed, forward.name]))
-        if kept.type == "contact.erased":
-            self._erased(forward.name, kept.time, forward.sequence, forward.revision)
         self.outcome.changed = True
         return None
 
@@ -307,8 +308,7 @@ class Person:
             _join(identity, answer.of, [*identity.merged[answer.of][:4], claimer])
             return None
         if claim is None and answer.of not in identity.merged:  # split off, or erased, while the answer was on its way
-            if answer.events:
-                self._send(answer.of, Restored([], answer.of, answer.events, answer.merged))
+            self._send(answer.of, Restored([claimer], answer.of, answer.events, answer.merged))
             return None
         claim = claim or [record.newest, answer.source, answer.id]
         made = self._done(contact, answer)
@@ -492,6 +492,8 @@ class Person:
             self.outcome.changed |= len(forward.claims) < len(before)
             if forward.claims:
                 for event in body.events:
+                    if event.origin == forward.name and _is_forgotten(forward, event):
+                        continue
                     owner = owner_at(forward.claims, event.time)
                     self._send(owner, Forwarded(owner, event, [forward.name]))
                 return
@@ -518,6 +520,11 @@ class Person:
         identity = record.identity if record is not None else None
         if max(contact.erased, identity.erased if identity is not None else 0) >= kept.time:
             return
+        claim = identity.merged.get(kept.origin) if identity is not None else None
+        if claim is not None and claim[0] > kept.time and contact.whole():
+            # It was somebody else by then: what it brought goes, and nothing else.
+            self._remove(contact, lambda event: event.origin == kept.origin and event.time <= kept.time)
+            return
         events: list[Kept] = []
         kept_ids = Identity(erased=kept.time)
         if record is not None:
@@ -531,7 +538,7 @@ class Person:
                     if claim[0] > kept.time and other != kept.origin:
                         left[other] = claim
                         continue
-                    self._send(other, Gone(other, kept.time))
+                    self._send(other, Gone(other, kept.time, claim[4:] or [self.name]))
                     theirs = [event for event in events if event.origin == other and event.time > kept.time]
                     if theirs:
                         self._send(other, Restored(claim[4:], other, theirs))
@@ -553,17 +560,59 @@ class Person:
         """From now on nothing is known under this key but the erasure, and that is said."""
         outcome = self.outcome
         self.holder = Erased(time, sequence, revision + 1)
-        outcome.current, outcome.ended, outcome.changed = None, name, True
+        outcome.current, outcome.ended = None, name
+        self._say_erased(name, time)
+
+    def _say_erased(self, name: str, time: int) -> None:
+        outcome = self.outcome
+        outcome.changed = True
         said = tell.output(self.engine.plan, "lifecycle.contact.erased.v1", name, time, {"contact": name})
         said.body["recordedtime"] = tell.iso(self.now)
         said.body["data"]["current"] = None
         outcome.outputs.append(said)
 
+    def _erase_forward(self, forward: Forward, kept: Kept) -> None:
+        """An id that went elsewhere is erased: so is who it was by then, and what it brought to whoever it is."""
+        claims, at = forward.claims, kept.time
+        past = [claim for claim in claims if claim[0] <= at]
+        owner = owner_at(claims, at)
+        found = bool(past) or claims[0][4] != "identified"
+        kept.origin = forward.name
+        if found:
+            self._send(owner, Forwarded(owner, kept, [forward.name]))
+        brought: dict[str, list[list[str]]] = {}
+        for event in forward.events:
+            if event.time <= at and not (found and owner_at(claims, event.time) == owner):
+                brought.setdefault(owner_at(claims, event.time), []).append([event.id, event.source])
+        for other, events in brought.items():
+            self._send(other, Withdrawn(other, forward.name, events, ""))
+        self._leave(forward, past, at, at)
+
     def gone(self, body: Gone) -> None:
-        """The contact that this id became was erased: what stands published under this id goes as well."""
+        """A contact that this id became was erased: what stands published under this id goes as well."""
         self.name = body.to
-        if isinstance(self.holder, Forward):
-            self._erased(body.to, body.time, self.holder.sequence, self.holder.revision)
+        forward = self.holder
+        if not isinstance(forward, Forward):
+            return
+        past = [claim for claim in forward.claims if claim[0] <= body.time and claim[3] in body.of]
+        if not past:
+            return
+        self._leave(forward, past, body.time, 0)
+
+    def _leave(self, forward: Forward, past: list[list[Any]], at: int, erased: int) -> None:
+        """These claims are forgotten, with what was theirs up to `at`; nothing counts up to `erased` any more.
+
+        Where others are left the id goes on being theirs.
+        """
+        left = [claim for claim in forward.claims if claim not in past]
+        if not left:
+            self._erased(forward.name, at, forward.sequence, forward.revision)
+            return
+        forward.claims, forward.erased = left, max(forward.erased, erased)
+        forward.forgotten = [*forward.forgotten, *([*claim, at] for claim in past)][-DEFERRED_MAX:]
+        forward.events = [event for event in forward.events if not _is_forgotten(forward, event)]
+        forward.revision += 1
+        self._say_erased(forward.name, at)
 
     # The end of the batch.
 
@@ -580,6 +629,13 @@ class Person:
             outcome.state = encoder.encode(holder)
             outcome.due = holder.used + self.engine.forwarding if isinstance(holder, Forward) else None
         return outcome
+
+
+def _is_forgotten(forward: Forward, event: Kept) -> bool:
+    """Whether the event was erased, with the id that it is of or with who that was by then."""
+    at = event.time
+    known = sorted([*forward.claims, *(claim for claim in forward.forgotten if at <= claim[5])])
+    return at <= forward.erased or (event.type not in IDENTITY_TYPES and owner_of(known, at) in forward.forgotten)
 
 
 def _join(identity: Identity, other: str, claim: list[Any]) -> None:
@@ -611,8 +667,14 @@ def _refused(event: str, source: str, of: str, to: str, why: str) -> Refusal:
 
 def owner_at(claims: list[list[Any]], time: int) -> str:
     """Whose an id is at a time: the latest claim's not after it; before the first, the first one's."""
-    owner: str = claims[0][3]
+    owner: str = owner_of(claims, time)[3]
+    return owner
+
+
+def owner_of(claims: list[list[Any]], time: int) -> list[Any]:
+    """The claim by which an id is somebody at a time."""
+    found = claims[0]
     for claim in claims:
         if claim[0] <= time:
-            owner = claim[3]
-    return owner
+            found = claim
+    return found

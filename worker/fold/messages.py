@@ -105,10 +105,11 @@ class Redirected(msgspec.Struct, array_like=True, tag="redirected"):
 
 
 class Gone(msgspec.Struct, array_like=True, tag="gone"):
-    """The survivor was erased: the forwarding record of `to` goes as well."""
+    """The survivor was erased: the forwarding record of `to` goes as well, unless it is others' than `of` too."""
 
     to: str
     time: int
+    of: list[str]
 
 
 class Member(msgspec.Struct, array_like=True, tag="member"):

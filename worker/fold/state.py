@@ -130,6 +130,7 @@ class Forward(msgspec.Struct, array_like=True, tag="forward"):
     sequence: int = 0
     revision: int = 0
     erased: int = 0  # nothing of this id up to then counts
+    forgotten: list[list[Any]] = []  # claims of who was erased since, with until when: what was theirs counts no more
 
 
 class Erased(msgspec.Struct, array_like=True, tag="erased"):
