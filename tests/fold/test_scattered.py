@@ -72,6 +72,21 @@ def merged(draw: st.DrawFn) -> list[Event]:
     return [merge(draw(st.integers(0, 24)) * 6 * HOUR, *pair, f"m{n}") for n, pair in enumerate(draw(forests()))]
 
 
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data())
+def test_of_two_claims_that_are_both_on_their_way_the_earlier_stands(name: str, data: st.DataObject) -> None:
+    ids = data.draw(st.permutations(["m1", "m2"]))
+    hours = st.integers(0, 2)  # equal times happen: then the id decides
+    one, other = merge(data.draw(hours) * HOUR, "a", "b", ids[0]), merge(data.draw(hours) * HOUR, "b", "a", ids[1])
+    world = Scattered(plan_of(name), data.draw(SEEDS))
+    world.send(data.draw(traffic(contacts=("a", "b"))))
+    world.send(data.draw(st.permutations([one, other])), deliver=False)
+    world.live([]).advance(CLOCK)
+    stands = min(one, other, key=lambda each: (each.time, each.source, each.id))
+    assert set(world.currents) == {stands.subject}
+    assert [refusal.reason for refusal in world.refused] == ["merge-refused"]
+
+
 @st.composite
 def parted(draw: st.DrawFn, pairs: Sequence[tuple[str, str]]) -> list[Event]:
     """Some of these pairs are two again, which is said once or twice."""
