@@ -102,6 +102,8 @@ def _classes(kinds: Mapping[str, Kind]) -> dict[str, type]:
 _ANY_DATA: Final = _classes(EVENT_FIELDS)
 _DATA: Final = {event_type: _classes({**EVENT_FIELDS, **kinds}) for event_type, kinds in FIELDS.items()}
 _TRAITS: Final = _classes(TRAITS)
+_ANY_EXPECTED: Final = _ANY_DATA.get
+_EXPECTED_OF: Final = {event_type: classes.get for event_type, classes in _DATA.items()}
 
 
 class _Refused(Exception):
@@ -175,7 +177,8 @@ def decode_block(block: bytes) -> list[Event | Refusal] | None:
         return None
     plain = plain and b"\\" not in block
     decoded: list[Event | Refusal] = []
-    append, classes_of, meant = decoded.append, _DATA.get, _MEANING
+    append, expected_of, meant = decoded.append, _EXPECTED_OF.get, _MEANING
+    minute, start = "", 0
     for envelope in envelopes:
         time, event_type, data = envelope.time, envelope.type, envelope.data
         if envelope.data_base64 is not None:
@@ -184,10 +187,13 @@ def decode_block(block: bytes) -> list[Event | Refusal] | None:
             if not plain:
                 for name in ("id", "source", "type", "subject"):
                     _check_id(name, getattr(envelope, name))
-            # What `_event` does, without its calls: nearly every event's time is written in one way, and its fields
-            # have the classes they should have.
+            # What `_event` does, without its calls: nearly every event's time is written in one way, in the minute of
+            # the event before it, and its fields have the classes they should have.
             try:
-                at = DAY_STARTS[time[:10]] + MINUTES[time[10:16]] + SECONDS[time[16:19]] + FRACTIONS[time[19:]]
+                if time[:16] != minute:
+                    start = DAY_STARTS[time[:10]] + MINUTES[time[10:16]]
+                    minute = time[:16]
+                at = start + SECONDS[time[16:19]] + FRACTIONS[time[19:]]
             except KeyError:
                 at = 0
             if data is None:
@@ -195,8 +201,15 @@ def decode_block(block: bytes) -> list[Event | Refusal] | None:
             if at < EARLIEST_MS or event_type in meant or "traits" in data:
                 append(_event(time, event_type, envelope.id, envelope.source, envelope.subject, data))
                 continue
-            if data:
-                _check_fields(data, classes_of(event_type, _ANY_DATA), "data", 1)
+            expected = expected_of(event_type, _ANY_EXPECTED)
+            for name, value in data.items():
+                found = value.__class__
+                if found is expected(name, str):
+                    continue
+                if found is int and -MAX_NUMBER <= value <= MAX_NUMBER and expected(name, _Number) is _Number:
+                    continue
+                _check_fields(data, _DATA.get(event_type, _ANY_DATA), "data", 1)
+                break
             append(_made(Event, (at, event_type, envelope.id, envelope.source, envelope.subject, data, None)))
         except _Refused as refused:
             append(refused.refusal)

@@ -29,7 +29,7 @@ from worker.replay.lines import read_blocks
 from worker.replay.part import History
 from worker.replay.parts import lines_before
 from worker.replay.pool import Pool, Progress, Report, summed
-from worker.replay.reading import Arrivals, Reader, by_contact
+from worker.replay.reading import Arrivals, Known, Reader, by_contact
 from worker.replay.records import Span
 from worker.replay.results import Shelf, merged
 from worker.replay.spread import Spread, bytes_of, gathered, lay, part_count, spans
@@ -88,6 +88,7 @@ class _Bench:
     plan: Plan  # the first's, asking those
     folder: Path
     parts: int
+    known: Known = field(default_factory=Known)  # of the spans that this process has read: it is given them in order
 
     @cached_property
     def families(self) -> Families:
@@ -188,7 +189,7 @@ def _ties(bench: _Bench, report: Report, span: Span) -> set[tuple[str, str]]:
 
 
 def _lay(bench: _Bench, report: Report, number: int, span: Span) -> _Laid:
-    reader = Reader([engine.plan for engine in bench.engines], bench.job.terms, bench.families)
+    reader = Reader([engine.plan for engine in bench.engines], bench.job.terms, bench.families, bench.known)
     spread = Spread(bench.folder, str(number), bench.parts, bench.families, AT_HAND_BYTES)
     lines = lay(reader, bench.job.sources, [span], spread, report)
     spread.write()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from heapq import merge
 from operator import attrgetter
@@ -23,7 +23,7 @@ from worker.replay.job import Job, Sizes
 from worker.replay.lines import read_blocks
 from worker.replay.part import History, Part, Told
 from worker.replay.pool import Pool, Report
-from worker.replay.reading import Arrivals, Reader, by_contact
+from worker.replay.reading import Arrivals, Known, Reader, by_contact
 from worker.replay.records import DeadLetter, Span
 from worker.replay.results import Shelf, merged, recalled
 from worker.replay.spread import Spread, bytes_of, gathered, lay, part_count, spans
@@ -42,6 +42,7 @@ class Bench:
     folder: Path
     parts: int
     at_hand: int
+    known: Known = field(default_factory=Known)  # of the spans that this process has read: it is given them in order
 
     @cached_property
     def families(self) -> Families:
@@ -119,7 +120,7 @@ def _lay(bench: Bench, report: Report, name: str, cut: list[Span], stays: bool) 
     job = bench.job
     noticed = stays and not job.terms.by_time
     families = Families() if noticed else bench.families
-    reader = Reader([bench.engine.plan], job.terms, families)
+    reader = Reader([bench.engine.plan], job.terms, families, bench.known)
     spread = Spread(bench.folder, name, bench.parts, families, bench.at_hand)
     lines = lay(reader, job.sources, cut, spread, report)
     if noticed:

@@ -34,14 +34,22 @@ class _Interest(NamedTuple):
     useful: Callable[[dict[str, Any], str, str], bool]
 
 
+class Known:
+    """What was read of contacts so far: of what one reader kept, the next one, further on, need not keep more."""
+
+    def __init__(self) -> None:
+        self.begun: dict[str, int] = {}  # from when on a contact is surely there: NEVER where that may change
+        self.heard: dict[str, int] = {}  # the newest useful event, where silence makes a contact forgotten
+
+
 class Reader:
     """Takes in blocks of lines, under one definition or under several at once.
 
     What is kept is to be taken with `take`. `families` are ties between contacts that are known beforehand; others are
-    noticed while reading.
+    noticed while reading. `known` is of lines before these.
     """
 
-    def __init__(self, plans: Sequence[Plan], terms: Terms, families: Families) -> None:
+    def __init__(self, plans: Sequence[Plan], terms: Terms, families: Families, known: Known | None = None) -> None:
         self.totals = Totals()
         self.dead: list[DeadLetter] = []
         self.newest = 0  # time of the newest event that was accepted under the first definition
@@ -55,8 +63,7 @@ class Reader:
         self._interests: dict[str, _Interest]
         self._other: _Interest
         self._silence, self._interests, self._other = _interests(plans)
-        self._begun: dict[str, int] = {}  # from when on a contact is surely there: NEVER where that may change
-        self._heard: dict[str, int] = {}  # the newest useful event, where silence makes a contact forgotten
+        self._known = known or Known()
 
     def read(self, source: int, block: bytes, first: int) -> int:
         """Take in a block of lines, the first of which has that number in its source; how many they are."""
@@ -65,7 +72,7 @@ class Reader:
             decoded = [_decoded(line) for line in block.split(b"\n")]
         lines = len(decoded)
         interest_of, other, silence = self._interests.get, self._other, self._silence
-        begun, heard, families, kept = self._begun, self._heard, self._families, self._kept
+        begun, heard, families, kept = self._known.begun, self._known.heard, self._families, self._kept
         latest, newest = self._latest, self.newest
         blank = left_out = 0
         for place, event in enumerate(decoded, position(source, first)):
