@@ -91,9 +91,9 @@ class Settings(BaseSettings):
     )
 
     # Limits of a batch, which is one transaction
-    batch_records: Count = 30_000
+    batch_records: Count = 20_000
     batch_bytes: Bytes = 16 << 20
-    batch_output_bytes: Bytes = 64 << 20
+    batch_output_bytes: Bytes = 48 << 20
     batch_time_ms: Milliseconds = Field(default=2_000, description="a batch that took longer makes the next smaller")
     batch_wait_ms: int = Field(default=5, ge=0, le=10_000, description="how long a batch waits to grow")
     timer_keys: Count = Field(default=2_000, description="contacts whose timers fire in one transaction")
