@@ -5,7 +5,6 @@ A failure prints its seed, and `make simulate ARGS="--first-seed N --seeds 1"` p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,9 +18,11 @@ from tests.runtime.test_simulation import (
     store_before_commit,
     unknown_commits_believed,
 )
-from worker.fold.identity import Person
+from worker.fold import arrival
+from worker.fold.merge import answered
 from worker.fold.messages import Answer
 from worker.fold.outcome import Refusal
+from worker.fold.person import Person
 from worker.runtime import restore, session, transaction
 from worker.transports.simulator import Faults
 
@@ -67,13 +68,12 @@ def test_the_same_for_thousands_of_seeds(seed: int) -> None:
 
 def answers_taken_in_without_their_records(patch: pytest.MonkeyPatch) -> None:
     """A merge is granted, and what the other id was is forgotten."""
-    real: Callable[..., Refusal | None] = Person.answer
 
-    def wrong(self: Person, answer: Answer) -> Refusal | None:
+    def wrong(person: Person, answer: Answer) -> Refusal | None:
         answer.events = []
-        return real(self, answer)
+        return answered(person, answer)
 
-    patch.setattr(Person, "answer", wrong)
+    patch.setattr(arrival, "answered", wrong)
 
 
 def events_of_merged_ids_dropped(patch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def events_of_merged_ids_dropped(patch: pytest.MonkeyPatch) -> None:
     def wrong(*_: Any) -> None:
         return None
 
-    patch.setattr(Person, "_pass_on", wrong)
+    patch.setattr(arrival, "pass_on", wrong)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ the other restated.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from worker.fold import step, tell
@@ -168,6 +169,16 @@ class Contact:
         if self.marks is not None:
             self.marks.add((event.id, event.source))
         self.outcome.changed = True
+
+    def remove(self, which: Callable[[Kept], bool]) -> list[Kept]:
+        """Take events out of the tail, which is folded again."""
+        events = self.reorder()
+        removed = [event for event in events if which(event)]
+        events[:] = [event for event in events if not which(event)]
+        if self.marks is not None:
+            self.marks -= {(event.id, event.source) for event in removed}
+        self.outcome.changed = True
+        return removed
 
     def _accept(self, event: Kept) -> None:
         record, plan, at = self.record, self.plan, event.time

@@ -10,10 +10,12 @@ import msgspec
 from worker.company.rollup import advance_member, apply_company, apply_member
 from worker.fold import messages, step
 from worker.fold.accept import AHEAD_MS, Useful, accept_fields
+from worker.fold.arrival import addressed, told
 from worker.fold.contact import Contact
-from worker.fold.identity import IDENTITY_TYPES, Person
-from worker.fold.messages import Answer, Keys, Under
-from worker.fold.outcome import Event, Outcome, Refusal
+from worker.fold.identity import IDENTITY_TYPES
+from worker.fold.messages import AboutIdentity, Answer, Keys, Under
+from worker.fold.outcome import Event, Outcome
+from worker.fold.person import Person
 from worker.fold.state import FORMAT, Entry, Forward, Record, State, decode_entry, decode_head
 from worker.fold.takeover import Foreign, Layout, missing, take_over, take_over_answer
 from worker.plan.plan import Plan
@@ -79,13 +81,13 @@ class Engine:
         if first is None:
             return Outcome()
         useful, given = first
-        person = Person(self, key, self.entry(state), now)
+        person = Person(self, self.entry(state), now)
         for place, arrival in enumerate(arrivals):
             holder = person.holder
             if not isinstance(arrival, Event):
-                refusal = self._told(person, arrival)
+                refusal = told(person, self._under_this(messages.decode(arrival)))
             elif not isinstance(holder, Contact) or arrival.type in IDENTITY_TYPES:
-                refusal = person.event(arrival)
+                refusal = addressed(person, arrival)
             elif place == useful and given is not None:
                 refusal = holder.take_in(arrival, given)
             else:
@@ -150,45 +152,25 @@ class Engine:
         """What a record that goes to another key says of this definition."""
         return Under(self.fingerprint, self.version, self.layout)
 
-    def _under_this(self, answer: Answer) -> Answer:
-        """A record on its way, which may have been folded before this definition was there."""
-        under = answer.under
-        if under is None or under.fingerprint == self.fingerprint:
-            return answer
-        layout = self._layouts.get(under.fingerprint)
+    def _under_this(self, body: AboutIdentity) -> AboutIdentity:
+        """A record on its way, which may have been folded before this definition was there; all else as it is."""
+        if not isinstance(body, Answer) or body.under is None or body.under.fingerprint == self.fingerprint:
+            return body
+        layout = self._layouts.get(body.under.fingerprint)
         if layout is None:
-            raise Foreign(under)
-        return take_over_answer(answer, layout, self.plan)
-
-    def _told(self, person: Person, body: bytes) -> Refusal | None:
-        """What another key says to this one."""
-        match messages.decode(body):
-            case messages.Claim() as claim:
-                return person.claim(claim)
-            case messages.Answer() as answer:
-                return person.answer(self._under_this(answer))
-            case messages.Forwarded() as forwarded:
-                return person.forwarded(forwarded)
-            case messages.Withdrawn() as withdrawn:
-                person.withdrawn(withdrawn)
-            case messages.Restored() as restored:
-                person.restored(restored)
-            case messages.Redirected() as redirected:
-                person.redirected(redirected)
-            case messages.Gone() as gone:
-                person.gone(gone)
-        return None
+            raise Foreign(body.under)
+        return take_over_answer(body, layout, self.plan)
 
     def advance(self, key: bytes, state: bytes, clock: int, now: int) -> Outcome:
         """Fire the timers that are ripe at `clock`; with grace, each waits its own before it is published."""
         if key.startswith(b"m:"):
             return advance_member(state, clock)
         entry = self.entry(state)
-        person = Person(self, key, entry, now)
         if isinstance(entry, Forward) and entry.used + self.forwarding <= clock:
             return Outcome(changed=True)
-        if person.was_record:
-            person.contact().advance(clock)
+        person = Person(self, entry, now)
+        if isinstance(person.holder, Contact):
+            person.holder.advance(clock)
         return person.settle()
 
     def wait(self, state: State, deadline: int) -> int:

@@ -159,7 +159,9 @@ class Standing(msgspec.Struct, array_like=True, tag="standing"):
     ancestors: list[list[Any]]
 
 
-Body = Claim | Answer | Forwarded | Withdrawn | Restored | Redirected | Gone | Member | Moved | Child | Standing
+AboutIdentity = Claim | Answer | Forwarded | Withdrawn | Restored | Redirected | Gone
+AboutMembership = Member | Moved | Child | Standing
+Body = AboutIdentity | AboutMembership
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Body).decode
 
@@ -187,10 +189,10 @@ class Keys:
     def _digest(self, name: str) -> bytes:
         return hashlib.blake2b(name.encode(), digest_size=16, key=self._secret, person=b"lifecycle-worker").digest()
 
-    def to_contact(self, contact: str, body: Body) -> Message:
+    def to_contact(self, contact: str, body: AboutIdentity) -> Message:
         return Message(self.contact(contact), _encode(body), contact.encode())
 
-    def to_company(self, company: str, body: Body) -> Message:
+    def to_company(self, company: str, body: AboutMembership) -> Message:
         return Message(self.company(company), _encode(body), company.encode())
 
     def to_member(self, body: Member) -> Message:

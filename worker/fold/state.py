@@ -13,6 +13,9 @@ import msgspec
 Visit = list[Any]  # [count, first_ms, latest_ms, total_ms, [[entered_ms, left_ms], …]]: left visits, the last 20
 Touch = list[Any]  # [source, medium, campaign, time_ms, type]
 VISITS_KEPT = 20
+MERGED_MAX = 100  # ids that one contact may be
+DEFERRED_MAX = 16  # claims that wait on one contact; likewise of an anonymous id, those that are known and forgotten
+FORWARD_KEPT = 1_000  # events that an anonymous id keeps for a later claim
 FORMAT = 2  # of records and of what keys tell one another: raised where a worker can't read what those before it wrote
 
 

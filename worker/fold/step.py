@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from msgspec import structs
 
 from worker.fold.accept import attributes
+from worker.fold.identity import MERGES
 from worker.fold.state import VISITS_KEPT, Kept, Promise, State
 from worker.plan.plan import SETBACK, UTM, Move, Plan
 from worker.plan.support import hit
@@ -20,7 +21,6 @@ from worker.plan.support import hit
 WALK_LIMIT = 64  # passes of event-less moves in one event; cycles are refused at load, this bounds what is left
 
 EMPTY: dict[str, Any] = {}
-MERGES = frozenset({"contact.merged", "contact.identified"})
 
 
 class Teller(Protocol):
