@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +67,24 @@ def test_of_two_that_claim_each_other_the_earlier_claim_stands() -> None:
     assert [refusal.reason for refusal in world.refused] == ["merge-refused"]
     assert set(world.currents) == {"a"}
     assert not world.history("b")
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_claim_that_had_to_wait_is_refused_aloud_when_the_id_goes_to_another(erased: bool) -> None:
+    world = World(plan_of("10ex"))
+    world.send([event(0, "form.submitted", f"f{name}", name) for name in "abcz"])
+    world.send([merge(2 * HOUR, "b", "z", "m2")], deliver=False)  # what b has claimed has not heard of it yet
+    unheard = list(world.pending)
+    world.pending.clear()
+    if erased:  # of two that wait the first has it, once b's own claim is no more
+        world.send([merge(3 * HOUR, "a", "b", "m1"), merge(4 * HOUR, "c", "b", "m3")])
+        world.send([event(5 * HOUR, "contact.erased", "x", "b")])
+    else:  # one that comes after it, and is earlier than b's own, has it
+        world.send([merge(4 * HOUR, "c", "b", "m3")]).send([merge(HOUR, "a", "b", "m1")])
+    world.pending.extend(unheard)
+    world.deliver()
+    assert [refusal.reason for refusal in world.refused] == ["merge-refused"]
+    assert "'m3'" in world.refused[0].message
 
 
 @given(order=st.permutations(["m1", "m2", "m3"]), first=st.booleans())

@@ -86,8 +86,7 @@ def _at_its_place(person: Person, kept: Kept) -> Refusal | None:
     if kept.type == "contact.split":
         return split(person, kept)
     if kept.type == "contact.erased":
-        erase(person, kept)
-        return None
+        return erase(person, kept)
     return person.contact().add(kept)
 
 

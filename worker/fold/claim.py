@@ -31,17 +31,13 @@ def claimed(person: Person, claim: Claim) -> Refusal | None:
             identity.deferred.append([claim.to, claim.time, claim.source, claim.id, claim.kind])
             person.outcome.changed = True
             return None
-    _go(person, claim)
-    return None
+    return _go(person, claim)
 
 
 def claims_that_waited(person: Person, identity: Identity) -> Refusal | None:
     """Claims on this contact that no earlier claim of its own holds back any more; others go on waiting."""
     deferred, identity.deferred = identity.deferred, []
-    refusals = [refusal for claim in _put_off(person, deferred) if (refusal := claimed(person, claim)) is not None]
-    if refusals:
-        return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
-    return None
+    return _decide(person, deferred)
 
 
 def refused(event: str, source: str, of: str, to: str, why: str) -> Refusal:
@@ -54,12 +50,20 @@ def _refuse(person: Person, claim: Claim, why: str) -> Refusal:
     return refused(claim.id, claim.source, claim.of, claim.to, why)
 
 
-def _put_off(person: Person, deferred: list[list[Any]]) -> list[Claim]:
-    return [Claim(person.name, to, time, source, event, kind) for to, time, source, event, kind in deferred]
+def _decide(person: Person, deferred: list[list[Any]]) -> Refusal | None:
+    """Claims that were put off are decided as if they came now; their refusals are told as one."""
+    claims = [Claim(person.name, to, time, source, event, kind) for to, time, source, event, kind in deferred]
+    refusals = [refusal for claim in claims if (refusal := claimed(person, claim)) is not None]
+    if refusals:
+        return Refusal(refusals[0].reason, "; ".join(refusal.message for refusal in refusals))
+    return None
 
 
-def _go(person: Person, claim: Claim) -> None:
-    """This id becomes the claimer: all it has goes there, what it published is withdrawn, events are sent on."""
+def _go(person: Person, claim: Claim) -> Refusal | None:
+    """This id becomes the claimer: all it has goes there, what it published is withdrawn, events are sent on.
+
+    Claims that wait on this id are refused now, unless it is anonymous.
+    """
     contact, erased = person.contact(), person.erased
     record, outcome = contact.record, person.outcome
     answer = Answer(claim.of, claim.to, claim.id, claim.source, granted=True)
@@ -88,8 +92,7 @@ def _go(person: Person, claim: Claim) -> None:
     used = max(claim.time, person.now)
     person.holder = Forward(person.name, [made], kept, used, sequence, revision, erased)
     outcome.changed = True
-    for waiting in _put_off(person, deferred):
-        claimed(person, waiting)
+    return _decide(person, deferred)
 
 
 def _again(person: Person, forward: Forward, claim: Claim) -> Refusal | None:

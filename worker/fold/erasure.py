@@ -12,23 +12,24 @@ from worker.fold import tell
 from worker.fold.claim import claims_that_waited
 from worker.fold.identity import is_anonymous, is_forgotten, owner_at
 from worker.fold.messages import Forwarded, Gone, Restored, Withdrawn
+from worker.fold.outcome import Refusal
 from worker.fold.person import Person
 from worker.fold.state import DEFERRED_MAX, Erased, Forward, Identity, Kept
 
 ERASED = "lifecycle.contact.erased.v1"
 
 
-def erase(person: Person, kept: Kept) -> None:
-    """The contact is erased, by an event on it or on an id that it is."""
+def erase(person: Person, kept: Kept) -> Refusal | None:
+    """The contact is erased, by an event on it or on an id that it is; claims that waited may be refused with that."""
     if person.erased >= kept.time:
-        return  # said before: what is kept of the erasure is to stay
+        return None  # said before: what is kept of the erasure is to stay
     contact, identity = person.contact(), person.identity
     record = contact.record
     claim = identity.merged.get(kept.origin) if identity is not None else None
     if claim is not None and claim[0] > kept.time and contact.whole():
         # It was somebody else by then: what it brought goes, and nothing else.
         contact.remove(lambda event: event.origin == kept.origin and event.time <= kept.time)
-        return
+        return None
     events: list[Kept] = []
     sequence, revision = contact.sequence, contact.revision
     if record is not None:
@@ -38,12 +39,13 @@ def erase(person: Person, kept: Kept) -> None:
     left = _let_go(person, identity, kept, events) if identity is not None else Identity(erased=kept.time)
     _forget(person, kept.time, sequence, revision)
     stays = [event for event in events if event.origin in left.merged or (not event.origin and event.time > kept.time)]
-    if stays or left.merged or left.pending or left.deferred:
-        fresh = person.contact()
-        fresh.open(stays[0].time if stays else kept.time).identity = left
-        for event in stays:
-            fresh.add(event)
-        claims_that_waited(person, left)
+    if not (stays or left.merged or left.pending or left.deferred):
+        return None
+    fresh = person.contact()
+    fresh.open(stays[0].time if stays else kept.time).identity = left
+    for event in stays:
+        fresh.add(event)
+    return claims_that_waited(person, left)
 
 
 def _let_go(person: Person, identity: Identity, kept: Kept, events: list[Kept]) -> Identity:
