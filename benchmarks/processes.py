@@ -17,6 +17,7 @@ from tests.processes import bound
 TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 LINES_KEPT: Final = 200
 STOP_SECONDS: Final = 30.0
+WATCH_SECONDS: Final = 0.05
 
 
 class Void(Exception):
@@ -29,6 +30,37 @@ class Moment:
 
     at: float
     cpu: float
+
+
+class Peak:
+    """While it is entered, `bytes` is the most memory that a process has held since it became what it is now.
+
+    What the system tells of an ended process counts its parent's memory too, which it shared before it became the
+    command. Linux.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.bytes = 0
+        self._status = Path(f"/proc/{pid}/status")
+        self._ended = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Peak:
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._watcher.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(WATCH_SECONDS):
+            try:
+                told = self._status.read_text().partition("VmHWM:")[2].split(maxsplit=1)
+            except OSError:
+                return
+            if told:  # a process that has ended and was not waited for yet has none
+                self.bytes = max(self.bytes, int(told[0]) * 1024)
 
 
 class Child:

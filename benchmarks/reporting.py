@@ -10,7 +10,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from benchmarks.processes import Void
+from benchmarks.processes import Peak, Void
 from benchmarks.runs import median
 from benchmarks.systems import lifecycle_command
 from benchmarks.tables import Table, number, verdict
@@ -261,16 +260,16 @@ def reported(path: Path, *options: str) -> Reported:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None and process.stderr is not None
-    out = process.stdout.read()
-    errors = process.stderr.read()
+    with Peak(process.pid) as peak:
+        out = process.stdout.read()
+        errors = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise Void(f"report ended with status {process.returncode}: {errors[-1000:].decode()}")
     seconds = time.monotonic() - begun
-    unit = 1 if sys.platform == "darwin" else 1024
     told = json.loads(out)
-    return Reported(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit, told["contacts"])
+    return Reported(seconds, usage.ru_utime + usage.ru_stime, peak.bytes, told["contacts"])
 
 
 def measure(count: int, rounds: int) -> Table:
