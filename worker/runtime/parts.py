@@ -36,8 +36,7 @@ class BatchLimit:
         self.records = max(1, size // 2)
 
     def grow(self) -> None:
-        """One was not too much: a quarter more, since a batch that comes out too large is folded in vain."""
-        self.records = min(self._max, self.records + max(1, self.records // 4))
+        self.records = min(self._max, self.records * 2)
 
 
 @dataclass(frozen=True, slots=True)
