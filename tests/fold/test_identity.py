@@ -59,6 +59,14 @@ def test_the_survivor_s_history_is_that_of_one_contact_with_all_the_events(data:
     ] or any(one.time > START + 5 * DAY for one in events)
 
 
+def test_what_is_told_of_an_identification_names_the_visitor_s_id_whatever_else_it_carries() -> None:
+    world = World(plan_of("10ex"))
+    stray = event(HOUR, "contact.identified", "m", "a", anonymous_id="visitor", **{"from": "newsletter"})
+    world.send([event(0, "form.submitted", "1", "visitor"), event(0, "form.submitted", "2", "a"), stray])
+    told = [body["data"] for body in world.history("a") if body["type"] == "lifecycle.contact.merged.v1"]
+    assert [(data["contact"], data["from"]) for data in told] == [("a", "visitor")]
+
+
 def test_of_two_that_claim_each_other_the_earlier_claim_stands() -> None:
     world = World(plan_of("10ex"))
     world.send([event(0, "form.submitted", "1", "a"), event(1, "form.submitted", "2", "b")])

@@ -107,7 +107,7 @@ def take(plan: Plan, state: State, event: Kept, teller: Teller | None) -> None:
     if teller is not None and (loud := signals & plan.published):
         _tell_signals(state, at, loud, event, teller)
     if kind in MERGES and teller is not None and "wanted" not in data:
-        teller.merged(state, at, data.get("from") or data.get("anonymous_id"), event)
+        teller.merged(state, at, data.get(MERGES[kind]), event)
     implied = plan.statuses_for.get(key)
     if implied is not None:
         status = implied(state, data, at, signals, kind, source)
