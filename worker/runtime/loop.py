@@ -41,6 +41,7 @@ from worker.transports.partitioner import named
 
 FENCED_WINDOW_SECONDS: Final = 60.0
 DISPLACED_WINDOW_SECONDS: Final = 120.0
+DISPLACED_MAX: Final = 3  # within it: a broker may hang, and another time as it comes back
 OUT_OF_RANGE_MAX: Final = 10  # times in a row, each after the committed offsets were found in range
 RECORD_BYTES_MIN: Final = 2_000  # a topic that takes less can't take a dead letter without its value
 
@@ -91,7 +92,7 @@ class Worker:
         self._attempts = 0
         self._calm_after = 0  # transactions of the session at which the last error counts as over
         self._fenced: deque[float] = deque()
-        self._displaced_at: float | None = None
+        self._displaced: deque[float] = deque()
 
     def run(self, stop: threading.Event) -> None:
         """Turn until `stop` is set; the batch in hand is finished, which its transaction's time limit bounds.
@@ -278,19 +279,21 @@ class Worker:
         self._calm_after = 0
 
     def _return_or_rest(self, error: Displaced) -> None:
-        """The place in the group is asked for once more; whoever loses it again soon after lets the other one be.
+        """The place in the group is asked for again; whoever loses it time and again lets the other one be.
 
         The other one may be this very worker: a broker that hung answers each join that it was sent meanwhile, and the
         last answer makes strangers of the members that it gave in the others. But where another worker runs under the
         name, returning time and again would put that one out, which would return in turn.
         """
-        now, before = self._clock.monotonic(), self._displaced_at
-        if before is not None and now - before < DISPLACED_WINDOW_SECONDS:
+        now = self._clock.monotonic()
+        self._displaced.append(now)
+        while now - self._displaced[0] > DISPLACED_WINDOW_SECONDS:
+            self._displaced.popleft()
+        if len(self._displaced) >= DISPLACED_MAX:
             raise Halt(
                 f"instance {self._settings.instance_id} of group {self._settings.group} runs elsewhere ({error})",
                 "give every worker an --instance-id of its own; if this one was replaced, let it rest",
             ) from error
-        self._displaced_at = now
         self._log.warning("displaced", error=str(error))
         session, self._session = self._session, None
         assert session is not None
