@@ -56,6 +56,14 @@ def test_a_text_field(value: str, given: dict[str, Any], expected: str | None) -
     assert ("reason" in found.data) == (expected is not None)
 
 
+@pytest.mark.parametrize("count", [3, 50, 51, 2_000])
+def test_of_any_number_of_words_the_first_that_the_text_holds_counts(count: int) -> None:
+    words = ", ".join(f"W{number:04}-: m{number}" for number in range(count))
+    made = mapping(f"type: sales.rejected\ndata: {{reason: {{from: x, words: {{{words}}}}}}}")
+    for given, expected in (("w0001-w0000-", "m0"), (f"a W{count - 1:04}-", f"m{count - 1}"), ("w", None), (5, None)):
+        assert event(made.apply({**RECORD, "x": given})).data.get("reason") == expected
+
+
 @pytest.mark.parametrize(
     ("value", "given", "expected"),
     [

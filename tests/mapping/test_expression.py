@@ -12,6 +12,7 @@ from worker.definition.errors import ExpressionError
 from worker.mapping.code import Code
 from worker.mapping.compile import _load
 from worker.mapping.expression import parse, reads, searcher, shown, simple
+from worker.mapping.semantics import is_false
 
 NAMES = st.sampled_from(["a", "b", "c"])
 LITERALS = st.sampled_from(["'x'", "'12'", "`1`", "`true`", "`null`", "`[]`", "`1.5`"])
@@ -66,6 +67,41 @@ def test_compiled_paths_find_what_the_library_finds(text: str, document: Any) ->
     expected = searcher(parse(text).ast)(document)
     found = compiled(text)(document, document, None, {})
     assert (found, type(found)) == (expected, type(expected))
+
+
+def _met(condition: str, inner: str) -> Any:
+    """Compiled as a rule is: what is read inside of it, or `none` where the condition doesn't hold."""
+    code = Code(root_is_object=False)
+    with code.function("def found(record, envelope, parent, header):"):
+        with code.where(parse(condition).ast):
+            code.emit(f"return {code.value(parse(inner).ast)}")
+        code.emit("return 'none'")
+    return _load(code, "found")
+
+
+CONDITIONS = st.one_of(
+    EXPRESSIONS,
+    st.lists(EXPRESSIONS, min_size=2, max_size=4).map(" && ".join),
+    st.builds("{}.to_string(@) && {} == {}".format, NAMES, EXPRESSIONS, LITERALS),
+).filter(_is_read)
+
+
+@settings(max_examples=400, deadline=None)
+@given(CONDITIONS, EXPRESSIONS, VALUES)
+def test_what_a_condition_tells_of_a_record_is_true_of_it_inside(condition: str, inner: str, document: Any) -> None:
+    holds = not is_false(searcher(parse(condition).ast)(document))
+    expected = searcher(parse(inner).ast)(document) if holds else "none"
+    found = _met(condition, inner)(document, document, None, {})
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize("word", ["&&", "||"])
+def test_a_condition_may_have_as_many_terms_as_it_has_room_for(word: str) -> None:
+    names = [f"n{number:03}" for number in range(120)]
+    condition = word.join(names)
+    every, last = dict.fromkeys(names, "x"), {names[-1]: "x"}
+    assert _met(condition, "n119")(every, every, None, {}) == "x"
+    assert _met(condition, "n119")(last, last, None, {}) == ("x" if word == "||" else "none")
 
 
 @settings(max_examples=150, deadline=None)

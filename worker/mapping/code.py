@@ -5,79 +5,33 @@ A path is looked up once in a stretch of code, however often the mapping names i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from worker.mapping.expression import DIRECT, ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
+from worker.mapping.semantics import (
+    NUMBERS,
+    asks_an_object,
+    contains,
+    equal,
+    flattened,
+    holds,
+    is_first,
+    is_plain,
+    ordered,
+    projected,
+    terms,
+)
 
 _METHODS: Final = {"lower": "lower", "upper": "upper", "trim": "strip"}
+_NESTED_MAX: Final = 8  # blocks for one condition; Python takes a hundred in all
 _COMPARED: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
-
-
-def is_false(value: Any) -> bool:
-    """What JMESPath takes for false: null, false, and a text, list or object with nothing in it; never a number."""
-    return not value and value.__class__ is not int and value.__class__ is not float
-
-
-def equal(left: Any, right: Any) -> bool:
-    """Equal values of one kind: 1 is not true."""
-    if left.__class__ is bool or right.__class__ is bool:
-        return left is right
-    return bool(left == right)
-
-
-def ordered(left: Any, right: Any) -> bool:
-    """Two numbers or two texts: nothing else has an order."""
-    if left.__class__ is str:
-        return right.__class__ is str
-    return left.__class__ in (int, float) and right.__class__ in (int, float)
-
-
-def flattened(value: list[Any]) -> list[Any]:
-    """The elements, those that are lists with their own elements in their place."""
-    merged: list[Any] = []
-    for part in value:
-        if part.__class__ is list:
-            merged += part
-        else:
-            merged.append(part)
-    return merged
-
-
-def contains(value: Any, part: Any) -> bool:
-    if value.__class__ is str:
-        return part.__class__ is str and part in value
-    return value.__class__ is list and part in value
-
-
-def _source(ast: Ast) -> tuple[Ast, bool] | None:
-    """What a projection goes through, and whether it is flattened; None for slices, which are left to the library."""
-    if ast["type"] not in ("projection", "filter_projection"):
-        return None
-    source = ast["children"][0]
-    if source["type"] == "flatten":
-        return source["children"][0], True
-    if source["type"] == "index_expression" and source["children"][1]["type"] == "slice":
-        return None
-    return source, False
-
-
-def _is_first(ast: Ast) -> bool:
-    """`[0]` of what a pipe hands on."""
-    children = ast.get("children", [])
-    if ast["type"] != "index_expression" or children[0]["type"] != "identity":
-        return False
-    return bool(children[1]["type"] == "index" and children[1]["value"] == 0)
-
-
-def _is_plain(ast: Ast) -> bool:
-    return bool(ast["type"] != "expref")
 
 
 _LONG: Final = frozenset(
     {"projection", "filter_projection", "function_expression", "pipe", "index_expression", "subexpression"}
-    | {"multi_select_list", "multi_select_dict", "value_projection"}
+    | {"multi_select_list", "multi_select_dict", "value_projection", "or_expression", "and_expression"}
 )
 
 
@@ -88,12 +42,13 @@ class Code:
         self.lines: list[str] = []
         self._root_is_object = root_is_object
         self.constants: dict[str, Any] = {
-            "is_false": is_false, "equal": equal, "ordered": ordered, "contains": contains, "flattened": flattened,
+            "NUMBERS": NUMBERS, "equal": equal, "ordered": ordered, "contains": contains, "flattened": flattened,
             **{f"call_{name}": function for name, function in DIRECT.items()},
         }  # fmt: skip
         self._depth = 0
         self._count = 0
         self._known: list[dict[tuple[str, str], str]] = [{}]
+        self._objects: list[set[str]] = [set()]
         self._constant_names: dict[tuple[type, Any], str] = {}
 
     def emit(self, line: str) -> None:
@@ -105,8 +60,10 @@ class Code:
         self.emit(head)
         self._depth += 1
         self._known.append({})
+        self._objects.append(set())
         yield
         self._known.pop()
+        self._objects.pop()
         self._depth -= 1
 
     @contextmanager
@@ -173,7 +130,7 @@ class Code:
                 return self.constant(ast["value"])
             case "index":
                 return self.item(here, ast["value"])
-            case "pipe" if _is_first(children[1]) and _source(children[0]) is not None:
+            case "pipe" if is_first(children[1]) and projected(children[0]) is not None:
                 return self.projection(children[0], base, first=True)
             case "subexpression" | "index_expression" | "pipe":
                 found = self.value(children[0], base)
@@ -189,10 +146,9 @@ class Code:
                 )
             case "function_expression" if ast["value"] == "not_null" and children:
                 return self.first_there(children, base)
-            case "function_expression" if ast["value"] in DIRECT and all(_is_plain(child) for child in children):
-                arguments = ", ".join(self.value(child, base) for child in children)
-                return self.assign(f"call_{ast['value']}({arguments})")
-            case "projection" | "filter_projection" if _source(ast) is not None:
+            case "function_expression" if ast["value"] in DIRECT and all(is_plain(child) for child in children):
+                return self.call(ast["value"], [self.value(child, base) for child in children])
+            case "projection" | "filter_projection" if projected(ast) is not None:
                 return self.projection(ast, base, first=False)
             case "multi_select_list" if all(child["type"] == "literal" for child in children):
                 return self.constant([child["value"] for child in children])
@@ -204,7 +160,7 @@ class Code:
 
     def field(self, base: str, field: str) -> str:
         plain = f"{base}.get({field!r})"
-        certain = base == ROOT and self._root_is_object
+        certain = (base == ROOT and self._root_is_object) or any(base in names for names in self._objects)
         return self.known(("." + field, base), plain if certain else f"{plain} if {base}.__class__ is dict else None")
 
     def item(self, base: str, place: int) -> str:
@@ -214,7 +170,7 @@ class Code:
 
     def projection(self, ast: Ast, base: str | None, first: bool) -> str:
         """A loop over a list: all that its elements give, or the first of it, with no list made in between."""
-        source, flat = _source(ast) or (ast, False)
+        source, flat = projected(ast) or (ast, False)
         of = self.value(source, base)
         name = self.assign("None")
         element = self.name()
@@ -223,6 +179,10 @@ class Code:
                 self.emit(f"{name} = []")
             with self.block(f"for {element} in {f'flattened({of})' if flat else of}:"):
                 if ast["type"] == "filter_projection":
+                    if asks_an_object(ast["children"][2]):
+                        with self.block(f"if {element}.__class__ is not dict:"):
+                            self.emit("continue")
+                        self._objects[-1].add(element)
                     with self.block(f"if not {self.truth(ast['children'][2], element)}:"):
                         self.emit("continue")
                 part = self.value(ast["children"][1], element)
@@ -232,9 +192,17 @@ class Code:
                         self.emit("break")
         return name
 
+    def call(self, function: str, arguments: list[str]) -> str:
+        """Called only for what it can take, which is a text first; but anything can be made a text."""
+        first, called = arguments[0], f"call_{function}({', '.join(arguments)})"
+        if function == "to_string":
+            number = f"str({first}) if {first}.__class__ is int else {called}"
+            return self.assign(f"{first} if {first}.__class__ is str else {number}")
+        return self.assign(f"{called} if {first}.__class__ is str else None")
+
     def choice(self, ast: Ast, base: str | None) -> str:
         name = self.assign(self.value(ast["children"][0], base))
-        test = f"is_false({name})" if ast["type"] == "or_expression" else f"not is_false({name})"
+        test = f"not {holds(name)}" if ast["type"] == "or_expression" else holds(name)
         with self.block(f"if {test}:"):
             self.emit(f"{name} = {self.value(ast['children'][1], base)}")
         return name
@@ -257,13 +225,48 @@ class Code:
         return self.assign(f"{found}({{**({inner} if {inner}.__class__ is dict else {{}}), {pairs}}})")
 
     # -------------------------------------------------------------------------------------------------------- truth
+    @contextmanager
+    def where(self, ast: Ast) -> Iterator[None]:
+        """Blocks that run where the expression holds: what only its later terms need isn't worked out before them."""
+        with ExitStack() as blocks:
+            tests: list[str] = []
+            depth = 0
+            for term in terms(ast):
+                if tests and depth < _NESTED_MAX and not self._is_at_hand(term):
+                    blocks.enter_context(self.block(f"if {' and '.join(tests)}:"))
+                    tests, depth = [], depth + 1
+                tests.append(self.truth(term))
+            blocks.enter_context(self.block(f"if {' and '.join(tests)}:"))
+            self.assume(ast)
+            yield
+
+    def assume(self, ast: Ast) -> None:
+        """The expression holds from here on: what a field was found in is an object, which needs no further look."""
+        for term in terms(ast):
+            if term["type"] == "comparator" and asks_an_object(term):
+                term = next(side for side in term["children"] if side["type"] != "literal")
+            while term["type"] == "subexpression" and term["children"][1]["type"] == "field":
+                term = term["children"][0]
+                if not self._is_at_hand(term, self.value):
+                    break
+                self._objects[-1].add(self.value(term))
+
+    def _is_at_hand(self, ast: Ast, look: Callable[[Ast], str] | None = None) -> bool:
+        """Whether nothing has to be worked out to know the expression, or if it holds: it is tried, and undone."""
+        lines, known = len(self.lines), [dict(found) for found in self._known]
+        (look or self.truth)(ast)
+        at_hand = len(self.lines) == lines
+        del self.lines[lines:]
+        self._known = known
+        return at_hand
+
     def truth(self, ast: Ast, base: str | None = None) -> str:
         """Python that is true where the expression's value counts as true."""
         kind, children = ast["type"], ast.get("children", [])
         match kind:
             case "and_expression" | "or_expression":
                 word = "and" if kind == "and_expression" else "or"
-                return f"({f' {word} '.join(self.truth(child, base) for child in children)})"
+                return f"({f' {word} '.join(self.truth(term, base) for term in terms(ast, kind))})"
             case "not_expression":
                 return f"(not {self.truth(children[0], base)})"
             case "comparator":
@@ -274,7 +277,7 @@ class Code:
                 text, part = self.value(children[0], base), self.value(children[1], base)
                 method = ast["value"].replace("_", "")
                 return f"({text}.__class__ is str and {part}.__class__ is str and {text}.{method}({part}))"
-        return f"(not is_false({self.value(ast, base)}))"
+        return holds(self.value(ast, base))
 
     def ordering(self, ast: Ast, base: str | None) -> str:
         """Whether the two sides have an order: without one their comparison is null."""

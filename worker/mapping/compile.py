@@ -9,34 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from schemas.fields import EVENT_FIELDS, FIELDS, TRAITS, Kind
-from worker.events import EARLIEST_MS
 from worker.fold.outcome import Event
 from worker.mapping import times, values
 from worker.mapping.code import Code, place
 from worker.mapping.expression import Expression, demands
 from worker.mapping.machines import Machines
-from worker.mapping.model import (
-    UNITS,
-    Digest,
-    Fields,
-    Ident,
-    Making,
-    Model,
-    Rule,
-    Time,
-    TimeSource,
-    Value,
-)
+from worker.mapping.model import Fields, Making, Model, Rule, Value
 from worker.mapping.outcome import Bad, wrong
 from worker.mapping.reading import reads_of_rules
+from worker.mapping.value_code import ValueCode
 
 One = Callable[[Any, Any, Any, Mapping[str, str], Any], tuple[int, list[Event] | str]]
 Items = Callable[[Any, Any, Any, Mapping[str, str], Any], Any]
 
-_CLASSES: Final[Mapping[Kind | None, str]] = {"text": "str", "id": "str", "boolean": "bool"}
 _HEAD: Final = "(record, envelope, parent, header, record_key):"
 
 
@@ -59,15 +46,15 @@ def _load(code: Code, name: str) -> Any:
     return space[name]
 
 
-class _Compiler:
+class _Compiler(ValueCode):
     def __init__(self, model: Model, machines: Machines) -> None:
+        super().__init__(Code(root_is_object=True))
         self.model = model
-        self.code = Code(root_is_object=True)
         self.code.constants |= {
             "Bad": Bad,
             "Event": Event,
             "new": tuple.__new__,
-            "machines": machines,
+            "is_machine": machines.is_machine,
             **{name: getattr(values, name) for name in _CALLED},
             **{name: getattr(times, name) for name in ("epoch", "in_time", "iso", "layout")},
             "wrong": wrong,
@@ -87,7 +74,7 @@ class _Compiler:
                 if rule.when is None:
                     self.rule(index, rule)
                     break
-                with code.block(f"if {code.truth(rule.when.ast)}:"):
+                with code.where(rule.when.ast):
                     self.rule(index, rule)
         return _load(code, "one")  # type: ignore[no-any-return]  # a function of generated code
 
@@ -103,6 +90,7 @@ class _Compiler:
                 asked = list(demands(model.takes.ast))
                 pairs = ", ".join(f"({code.truth(ast)}, {name!r})" for ast, name in asked)
                 code.emit(f"raise Bad('not-taken', 'record', '', {message!r} + lacking([{pairs}]))")
+            code.assume(model.takes.ast)
         if model.version is not None:
             found = code.assign(f"as_key({code.value(model.version.expression.ast)})")
             scope, path = place(model.version.expression.ast, model.version.expression.text)
@@ -160,7 +148,9 @@ class _Compiler:
     def identity(self, name: str) -> str:
         value = self.model.identities[name].value
         found, scope, path = self.value(value, None)
-        return self.code.assign(f"identifier({found}, {scope!r}, {path!r})") if not value.email else found
+        if value.email:
+            return found
+        return self.code.assign(f"{found} if {found} is None else identifier({found}, {scope!r}, {path!r})")
 
     def envelope(
         self, making: Making, names: Mapping[str, str], seen: dict[tuple[str, int], str]
@@ -288,159 +278,6 @@ class _Compiler:
             code.emit(f"rest({target}, {code.value(expression.ast)}, {known}, {omitted}, {scope!r}, {path!r})")
         return target
 
-    # -------------------------------------------------------------------------------------------------------- values
-    def value(self, value: Value, kind: Kind | None, time: str | None = None) -> tuple[str, str, str]:
-        """A name of its own for the value, with the scope and path that a complaint about it names."""
-        code = self.code
-        scope, path = place(value.sources[0].ast, value.sources[0].text) if value.sources else ("record", "")
-        name = code.name()
-        if value.test is not None:
-            code.emit(f"{name} = {code.truth(value.test.ast)}")
-        elif value.any_of:
-            code.emit(f"{name} = False")
-            for part in value.any_of:
-                with code.block(f"if not {name}:"):
-                    code.emit(f"{name} = {self.value(part, 'boolean', time)[0]} is True")
-        elif value.scanner is not None:
-            self.scanner(name, value, time)
-        elif value.is_constant:
-            code.emit(f"{name} = {code.constant(value.constant)}")
-        else:
-            scope, path = self.sources(name, value)
-        self.changes(name, value, kind, scope, path)
-        if value.otherwise is not None:
-            with code.block(f"if {name} is None:"):
-                other, _, _ = self.value(value.otherwise, kind, time)
-                code.emit(f"{name} = {other}")
-        return name, scope, path
-
-    def sources(self, name: str, value: Value) -> tuple[str, str]:
-        code = self.code
-        first = place(value.sources[0].ast, value.sources[0].text)
-        for number, source in enumerate(value.sources):
-            scope, path = place(source.ast, source.text)
-            if number == 0:
-                found = code.value(source.ast)
-                if value.email:
-                    found = code.known(("email", found), f"email({found}, {scope!r}, {path!r})")
-                code.emit(f"{name} = {found}")
-            else:
-                with code.block(f"if {name} is None or {name} == '':"):
-                    found = code.value(source.ast)
-                    code.emit(f"{name} = email({found}, {scope!r}, {path!r})" if value.email else f"{name} = {found}")
-        return first
-
-    def scanner(self, name: str, value: Value, time: str | None) -> None:
-        code, scanner = self.code, value.scanner
-        if scanner is None:
-            raise TypeError("only a value with a scanner is compiled as one")
-        agent = code.value(scanner.agent.ast) if scanner.agent is not None else "None"
-        address = code.value(scanner.address.ast) if scanner.address is not None else "None"
-        after = "None"
-        if scanner.sent is not None and time is not None:
-            after = code.name()
-            sent = self.time(scanner.sent, required=False)
-            code.emit(f"{after} = None if {sent} is None else {time} - {sent}")
-        code.emit(f"{name} = machines.is_machine({scanner.act!r}, {agent}, {address}, {after})")
-
-    def changes(self, name: str, value: Value, kind: Kind | None, scope: str, path: str) -> None:
-        """What is done to a value on its way, in the order that the documentation gives."""
-        code = self.code
-        methods = ".strip()" if value.trim or value.lower or value.upper else ""
-        methods += ".lower()" if value.lower else ".upper()" if value.upper else ""
-        if methods or value.slug:
-            with code.block(f"if {name}.__class__ is str:"):
-                code.emit(f"{name} = slug({name})" if value.slug else f"{name} = {name}{methods}")
-        if value.split is not None:
-            code.emit(f"{name} = parts({name}, {value.split!r})")
-        if value.times is not None:
-            factor, _, _ = self.value(value.times, "number")
-            code.emit(f"{name} = product({name}, {factor}, {scope!r}, {path!r})")
-        if value.divide is not None:
-            divisor, _, _ = self.value(value.divide, "number")
-            code.emit(f"{name} = quotient({name}, {divisor}, {scope!r}, {path!r})")
-        if value.table is not None:
-            code.emit(f"{name} = {code.constant(dict(value.table))}.get(as_key({name}))")
-        if value.words is not None:
-            table = code.constant(tuple((word.lower(), meaning) for word, meaning in value.words.items()))
-            code.emit(f"{name} = words({name}, {table}, None) if {name}.__class__ is str else None")
-        if value.prefix:
-            with code.block(f"if {name} is not None and {name} != '':"):
-                code.emit(f"{name} = {value.prefix!r} + text({name}, {scope!r}, {path!r})")
-        if value.test is None and value.scanner is None and not value.any_of:
-            self.convert(name, value, kind, scope, path)
-
-    def convert(self, name: str, value: Value, kind: Kind | None, scope: str, path: str) -> None:
-        code = self.code
-        if value.prefix or value.email:
-            return  # text already
-        called = f"CONVERTERS[{kind!r}]" if kind is None else {"id": "text", "boolean": "flag"}.get(kind, kind)
-        test = f"{name}.__class__ is not {_CLASSES[kind]}" if kind in _CLASSES else f"{name} is not None"
-        call = f"{name} = {'free' if kind is None else called}({name}, {scope!r}, {path!r})"
-        with code.block(f"if {test}:"):
-            if value.leave_out:
-                with code.block("try:"):
-                    code.emit(call)
-                with code.block("except Bad:"):
-                    code.emit(f"{name} = None")
-            else:
-                code.emit(call)
-
-    # ----------------------------------------------------------------------------------------------------- id, time
-    def ident(self, ident: Ident) -> str:
-        code = self.code
-        name, first = code.name(), ("record", "")
-        code.emit(f"{name} = None")
-        for number, part in enumerate(ident):
-            expressions = part.parts if isinstance(part, Digest) else part.sources
-            if number == 0 and expressions:
-                first = place(expressions[0].ast, expressions[0].text)
-            with code.block(f"if {name} is None:"):
-                if isinstance(part, Digest):
-                    atoms = ", ".join(code.value(expression.ast) for expression in part.parts)
-                    scope, path = place(part.parts[0].ast, part.parts[0].text)
-                    code.emit(f"{name} = digest(({atoms},), {scope!r}, {path!r})")
-                else:
-                    found, scope, path = self.value(part, "id")
-                    code.emit(f"{name} = identifier({found}, {scope!r}, {path!r})")
-        with code.block(f"if {name} is None:"):
-            code.emit(f"raise wrong({first[0]!r}, {first[1]!r}, 'an id', None)")
-        return name
-
-    def time(self, time: Time, required: bool = True) -> str:
-        code = self.code
-        name, first = code.name(), ("record", "")
-        code.emit(f"{name} = None")
-        for number, source in enumerate(time.sources):
-            scope, path = place(source.expression.ast, source.expression.text)
-            if number == 0:
-                first = scope, path
-            with code.block(f"if {name} is None:"):
-                code.emit(f"{name} = {self.time_source(source, scope, path)}")
-        if required:
-            with code.block(f"if {name} is None:"):
-                code.emit(f"raise Bad('no-time', {first[0]!r}, {first[1]!r}, 'expected when it happened, got nothing')")
-            if any(source.unit == "iso" for source in time.sources):
-                with code.block(f"if not {EARLIEST_MS} <= {name} < {times.YEAR_9999}:"):
-                    code.emit(f"in_time({name}, {first[0]!r}, {first[1]!r})")
-        return name
-
-    def time_source(self, source: TimeSource, scope: str, path: str) -> str:
-        code = self.code
-        found = code.value(source.expression.ast)
-        if source.unit != "iso":
-            scale = UNITS[source.unit]
-            slow = f"epoch({found}, {scope!r}, {path!r}, {scale!r}, {source.unit!r})"
-            if scale < 1:
-                return slow
-            earliest, latest = EARLIEST_MS // int(scale) + 1, times.YEAR_9999 // int(scale)
-            usual = found if scale == 1 else f"{found} * {int(scale)}"
-            return f"{usual} if {found}.__class__ is int and {earliest} < {found} < {latest} else {slow}"
-        zone = code.constant(ZoneInfo(source.zone)) if source.zone else "None"
-        if source.layout is not None:
-            return f"layout({found}, {scope!r}, {path!r}, {zone}, {source.layout!r})"
-        return f"iso({found}, {scope!r}, {path!r}, {zone})"
-
 
 _CALLED: Final = (
     "CONVERTERS",
@@ -464,5 +301,4 @@ _CALLED: Final = (
     "slug",
     "text",
     "texts",
-    "words",
 )

@@ -29,6 +29,7 @@ FLAGS: Final[Mapping[str, bool]] = {
 }  # fmt: skip
 """Texts that say true or false, in lower case."""
 
+_digest_of_nothing: Final = blake2b(digest_size=12)  # a copy costs less than another one
 _canonical: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -50,7 +51,7 @@ def text(value: Any, scope: str, path: str) -> str | None:
 
 def identifier(value: Any, scope: str, path: str) -> str | None:
     """Text of at most `MAX_ID_BYTES`; an empty one is none."""
-    found = text(value, scope, path)
+    found = value if value.__class__ is str else text(value, scope, path)
     if found is None:
         return None
     found = found.strip()
@@ -177,24 +178,15 @@ def email(value: Any, scope: str, path: str) -> str | None:
     address: str = value.strip().lower()
     if address.endswith(">") and (match := _ADDRESS.fullmatch(address)) is not None:
         address = match.group(1).strip()
-    local, at, domain = address.partition("@")
-    if not at or not local or not domain or " " in address:
+    local, _, domain = address.partition("@")
+    if not local or not domain or " " in address:
         return None
-    return identifier(address, scope, path)
+    return address if len(address) * 4 <= MAX_ID_BYTES else identifier(address, scope, path)
 
 
 def slug(value: str) -> str:
     """`Order Completed (EU)` → `order_completed_eu`."""
     return _BETWEEN_WORDS.sub("_", value.lower()).strip("_")
-
-
-def words(value: str, table: tuple[tuple[str, Any], ...], otherwise: Any) -> Any:
-    """What the table gives for the first of its words that the text holds, in any case."""
-    lower = value.lower()
-    for word, meaning in table:
-        if word in lower:
-            return meaning
-    return otherwise
 
 
 def parts(value: Any, separator: str) -> Any:
@@ -238,7 +230,9 @@ def digest(values: tuple[Any, ...], scope: str, path: str) -> str | None:
         body = _canonical(values)
     except (TypeError, ValueError, msgspec.EncodeError, RecursionError):
         raise Bad("missing-field", scope, path, "expected plain values to make an id from") from None
-    return blake2b(body, digest_size=12).hexdigest()
+    made = _digest_of_nothing.copy()
+    made.update(body)
+    return made.hexdigest()
 
 
 def joined_id(other: str, record: str) -> str:
