@@ -44,6 +44,7 @@ NINE = 1_767_603_600_000  # 2026-01-05T09:00:00Z
         ("{iso: at}", "2026-01-05 09:00:00 UTC", NINE),
         ("{iso: at}", "2026-01-05T10:00:00+01", NINE),
         ("{iso: at}", "2026-01-05T09:00:00.1234567Z", NINE + 123),
+        ("{iso: at}", "2026-01-05T10:30:00.123456+0130", NINE + 123),
         ("{iso: at, zone: UTC}", "2026-01-05 09:00:00", NINE),
         ("{iso: at, zone: Europe/Berlin}", "2026-01-05T10:00", NINE),
         ("{iso: at, zone: Europe/Berlin}", "2026-01-05T09:00:00Z", NINE),
@@ -104,3 +105,6 @@ def test_all_notations_of_a_moment_are_the_same_moment(at: int) -> None:
     assert epoch(at // 1000, "", "", 1000, "seconds") == at // 1000 * 1000
     assert epoch(f"{at // 1000}.{at % 1000:03}", "", "", 1000, "seconds") == at
     assert iso(plain.isoformat(timespec="milliseconds"), "", "", None) == at
+    for end in ("789Z", "789+00:00", "789-0000"):
+        assert iso(plain.isoformat(timespec="milliseconds").removesuffix("+00:00") + end, "", "", None) == at
+        assert iso(plain.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00") + end, "", "", None) == at

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 from urllib.parse import unquote
 
@@ -15,6 +14,9 @@ from worker.fold.outcome import Refusal
 MAX_BYTES: Final = 16 * 1024 * 1024  # of one record; vendors' batches stay well below
 MAX_FORM_FIELDS: Final = 1_000
 MAX_FORM_DEPTH: Final = 8
+NAME_OFTEN: Final = 200  # characters of a name that may come often
+_NAMES_KEPT: Final = 2_048
+_SHORT: Final = 100  # characters of a value
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
@@ -22,22 +24,36 @@ _BRACKETED: Final = re.compile(r"\[([^\[\]]*)\]")
 _read: Final = msgspec.json.Decoder().decode
 
 
-Wanted = Callable[[str, tuple[str, ...]], bool]
-"""Whether anybody reads a form's field, by its first name and the steps behind it."""
+Steps = tuple[tuple[str, ...], str]
+"""Where a form's field belongs: the objects on the way to it, and its name in the last of them."""
+
+
+class Wanted(dict[str, Steps | None]):
+    """Names of a form's fields, as they are sent → where they belong; None where nobody reads that.
+
+    A system's forms have the same names each time: they are kept, but for long ones.
+    """
+
+    def __init__(self, paths: frozenset[tuple[str, ...]] | None) -> None:
+        super().__init__()
+        self._paths = paths
+
+    def __missing__(self, name: str) -> Steps | None:
+        *way, last = _split(name)
+        steps = (*way, last)
+        read = self._paths is None or any(path[: len(steps)] == steps[: len(path)] for path in self._paths)
+        found = (tuple(way), last) if read else None
+        if len(name) <= NAME_OFTEN:
+            if len(self) >= _NAMES_KEPT:
+                self.clear()
+            self[name] = found
+        return found
 
 
 def wanted_of(paths: Iterable[tuple[str, ...]]) -> Wanted | None:
     """What of a form is read by whoever reads these paths; None where that is all of it."""
     read = frozenset(paths)
-    if () in read:
-        return None
-
-    @lru_cache(2_048)
-    def wanted(first: str, inner: tuple[str, ...]) -> bool:
-        steps = (first, *inner)
-        return any(path[: len(steps)] == steps[: len(path)] for path in read)
-
-    return wanted
+    return None if () in read else Wanted(read)
 
 
 class BodyError(Exception):
@@ -76,6 +92,7 @@ def read_body(body: bytes, reads: Literal["json", "form", "either"] = "json", wa
 def read_form(body: bytes, wanted: Wanted | None = None) -> dict[str, Any]:
     """`data[email]=a&data[merges][FNAME]=b` as nested objects; of a name that comes twice the last counts."""
     document: dict[str, Any] = {}
+    wanted = _all if wanted is None else wanted
     try:
         pairs = body.decode().split("&")
         if len(pairs) > MAX_FORM_FIELDS:
@@ -84,16 +101,16 @@ def read_form(body: bytes, wanted: Wanted | None = None) -> dict[str, Any]:
             name, equals, value = pair.partition("=")
             if not equals:
                 raise BodyError("not-form", "the record is no form: a part of it is no `name=value`")
-            first, inner = _split_often(name) if len(name) <= NAME_OFTEN else _split(name)
-            if wanted is not None and not wanted(first, inner):
+            steps = wanted[name]
+            if steps is None:
                 continue
-            value = unquoted(value)
-            if not inner:
-                place, last = document, first
-            else:
-                place, last = _inside(document, first), inner[-1]
-                for step in inner[:-1]:
-                    place = _inside(place, step)
+            if "%" in value or "+" in value:
+                value = unquoted(value)
+            way, last = steps
+            place = document
+            for step in way:
+                inner = place.get(step)
+                place = inner if inner.__class__ is dict else _inside(place, step)
             if place.get(last).__class__ is dict:
                 raise BodyError("not-form", f"the form gives '{last}' both a value and parts")
             place[last] = value
@@ -104,8 +121,10 @@ def read_form(body: bytes, wanted: Wanted | None = None) -> dict[str, Any]:
 
 def unquoted(text: str) -> str:
     """The text that was encoded for a form. Raises: UnicodeDecodeError."""
-    if "+" in text:
-        text = text.replace("+", " ")
+    text = text.replace("+", " ")
+    if len(text) <= _SHORT:
+        # Most have no other escapes than these, of an address, a time, a path: none of them makes another escape.
+        text = text.replace("%40", "@").replace("%3A", ":").replace("%2F", "/").replace("%20", " ")
     if "%" not in text:
         return text
     if "\\" not in text and text.isascii():
@@ -118,24 +137,22 @@ def unquoted(text: str) -> str:
 
 
 def _inside(place: dict[str, Any], step: str) -> dict[str, Any]:
-    found = place.get(step)
-    if found is None:
-        found = place[step] = {}
-    elif found.__class__ is not dict:
+    """A new object in this place. Raises: BodyError where there is a value."""
+    if place.get(step) is not None:
         raise BodyError("not-form", f"the form gives '{step}' both a value and parts")
-    return found
+    made: dict[str, Any] = {}
+    place[step] = made
+    return made
 
 
-def _split(name: str) -> tuple[str, tuple[str, ...]]:
-    """`data%5Bmerges%5D%5BFNAME%5D` as `data` and its steps (`merges`, `FNAME`)."""
+def _split(name: str) -> tuple[str, ...]:
+    """`data%5Bmerges%5D%5BFNAME%5D` as `data`, `merges`, `FNAME`."""
     name = unquoted(name)
     first = name.partition("[")[0]
     inner = tuple(_BRACKETED.findall(name[len(first) :]))
     if len(inner) >= MAX_FORM_DEPTH:
         raise BodyError("too-deep", f"a form's name is nested more than {MAX_FORM_DEPTH} deep")
-    return first, inner
+    return first, *inner
 
 
-# A system's forms have the same names each time.
-NAME_OFTEN: Final = 200
-_split_often: Final = lru_cache(2_048)(_split)
+_all: Final = Wanted(None)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from worker.events import EARLIEST_MS
-from worker.instants import DAY_STARTS, MINUTES, SECONDS, format_instant, parse_instant
+from worker.instants import DAY_STARTS, FRACTIONS, MINUTES, SECONDS, format_instant, parse_instant
 from worker.mapping.outcome import Bad, kind
 
 # What RFC 3339 doesn't have and systems send all the same: no zone, a zone without its colon, hours alone, a day
@@ -22,15 +22,17 @@ _LOOSE: Final = re.compile(
 )
 
 
-# What most of those look like, for a look into tables: `2026-01-05T09:00:00` and an offset, or nothing for UTC.
+# What most times look like, for a look into tables: a day and a minute with `T` or a space between them, seconds, and
+# an offset or a fraction; or nothing, where UTC is meant.
 _UTC: Final = ZoneInfo("UTC")
-_BETWEEN: Final = frozenset({"T", " "})
+_MINUTES: Final = MINUTES | {" " + minute[1:]: at for minute, at in MINUTES.items()}
 _OFFSETS: Final = {
     f"{sign}{minutes // 60:02}{colon}{minutes % 60:02}": minutes * (60_000 if sign == "+" else -60_000)
     for minutes in range(0, 15 * 60, 15)
     for sign in "+-"
     for colon in (":", "")
 } | {"Z": 0}
+_ENDS: Final = {end: -offset for end, offset in _OFFSETS.items()} | FRACTIONS
 
 
 def moment(value: datetime, zone: ZoneInfo | None) -> int:
@@ -47,10 +49,12 @@ def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
         if isinstance(value, datetime) and (value.tzinfo is not None or zone is not None):
             return moment(value, zone)
         raise Bad("bad-time", scope, path, f"expected a time such as 2026-01-05T09:00:00Z, got {kind(value)}")
-    offset = _OFFSETS.get(value[19:]) if value[19:] or zone is not _UTC else 0
-    if offset is not None and value[10:11] in _BETWEEN:
+    end = _ENDS.get(value[19:])
+    if end is None:
+        end = 0 if zone is _UTC and len(value) == 19 else _microseconds(value)
+    if end is not None:
         try:
-            return DAY_STARTS[value[:10]] + MINUTES["T" + value[11:16]] + SECONDS[value[16:19]] - offset
+            return DAY_STARTS[value[:10]] + _MINUTES[value[10:16]] + SECONDS[value[16:19]] + end
         except KeyError:
             _learn(value[:10])  # another form, or a day that is seen for the first time
     try:
@@ -60,6 +64,15 @@ def iso(value: Any, scope: str, path: str, zone: ZoneInfo | None) -> int | None:
         if found is None:
             raise Bad("bad-time", scope, path, _complaint(value, error, zone)) from None
         return found
+
+
+def _microseconds(value: str) -> int | None:
+    """What a fraction of six digits and an offset add, in whole milliseconds; None of any other end."""
+    found = FRACTIONS.get(value[19:23] + "Z")
+    offset = _OFFSETS.get(value[26:])
+    if found is None or offset is None or not (value.isascii() and value[23:26].isdigit()):
+        return None
+    return found - offset
 
 
 def _learn(day: str) -> None:
