@@ -418,8 +418,7 @@ class Chaos:
             raise AssertionError(f"{error}\n{self._stands()}") from None
         crossings = [claims for claims in self.traffic.crossings if sent.issuperset(claims)]
         refused = reading.check_refused(messages, crossings)
-        stood = {claim for claims in crossings for claim in claims} - refused
-        wanted, contacts, companies = self.replay(lines, stood, refused)
+        wanted, contacts, companies = self.replay(lines, refused)
         reading.check_histories(found, wanted)
         reading.check_stands(latest, contacts)
         assert reading.companies(published) == companies
@@ -427,14 +426,15 @@ class Chaos:
         assert not ended & contacts.keys(), f"merged, and still there: {ended & contacts.keys()}"
 
     def replay(
-        self, lines: list[bytes], first: set[str], refused: set[str]
+        self, lines: list[bytes], refused: set[str]
     ) -> tuple[dict[str, list[Body]], dict[str, Body], dict[str, str]]:
         """The same events through the offline fold: events out by contact, where contacts stand, companies' stages.
 
-        Those that are to be `first` are, so that of crossing claims the same ones are `refused`.
+        By time, as topics are read one after the other and longer traffic than the horizon would come too late so; and
+        what was `refused` last, so that of crossing claims the same ones are.
         """
         events, out = self.folder / "events.jsonl", self.folder / "replayed"
-        lines = sorted(lines, key=lambda line: json.loads(line)["id"] not in first)
+        lines = sorted(lines, key=lambda line: ((event := json.loads(line))["id"] in refused, event["time"]))
         events.write_bytes(b"".join(line + b"\n" for line in lines))
         until = format_instant(int(time.time() * 1000) - 3_600_000)
         command = [*LIFECYCLE, "replay", str(events), "-l", "10ex", "--out", str(out), "--as-of", until]
