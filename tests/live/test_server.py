@@ -41,5 +41,5 @@ def test_a_connection_in_use_stays_while_silent_ones_give_way(address: tuple[str
         first = used.get("/healthz").extensions["network_stream"].get_extra_info("client_addr")
         for number in range(3 * CONNECTIONS_MAX):
             stack.enter_context(socket.create_connection(address))
-            if number % 50 == 0:
+            if number % 10 == 0:  # often enough on a busy machine, too: what is silent for five seconds is closed
                 assert used.get("/healthz").extensions["network_stream"].get_extra_info("client_addr") == first
