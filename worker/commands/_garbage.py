@@ -11,7 +11,7 @@ import gc
 from typing import Final
 
 YOUNG_MAX: Final = (
-    300_000  # containers: twice what a batch holds at its height, some tens of megabytes if all were lost
+    300_000  # containers: more than a batch of the usual size holds, some tens of megabytes if all were lost
 )
 
 

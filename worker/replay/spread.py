@@ -1,7 +1,7 @@
 """Arrivals laid into parts by contact: one part's are all of a contact's, in the order of arrival.
 
-What is kept of them are bytes, a third of what the objects would take, and side by side: a part is made objects when
-it is folded, of which the processor's caches hold more than of a million that are spread over all memory.
+What is kept of them are bytes, side by side: a part is made objects when it is folded, of which the processor's caches
+hold more than of a million that are spread over all memory.
 """
 
 from __future__ import annotations
