@@ -16,7 +16,7 @@ from worker.plan import support
 from worker.plan.expressions import flips, is_event_only, source
 from worker.plan.meaning import Meaning
 
-_ARGUMENTS = "s, e, t, h, y, z"
+ARGUMENTS = "s, e, t, h, y, z"
 _LOCALS = {"S": "S = s.signals", "F": "F = s.facts", "x": "x = s.traits"}
 _FITS_KEPT = 50_000  # fit scores remembered by the traits they come of
 PER_TYPE = ("uses", "ignores", "applies", "status", "move", "meets")
@@ -222,7 +222,7 @@ class Generator:
                     reopened.append(f"    if now != {place} and ({code}): best = {place}")
             reopened.append("    return best")
         if len(body) > 2 or reopened or asides:
-            self.function(f"status_{number}", _ARGUMENTS, [*body, *reopened, *asides, "return best"])
+            self.function(f"status_{number}", ARGUMENTS, [*body, *reopened, *asides, "return best"])
 
     def _moves_for(self, number: int, kind: str) -> None:
         body = ["a = s.stage"]
@@ -239,7 +239,7 @@ class Generator:
                     )
             if tests:
                 body += [f"if a == {origin}:", *dict.fromkeys(tests), "    return -1"]
-        self.function(f"move_{number}", _ARGUMENTS, [*(body if len(body) > 1 else ()), "return -1"])
+        self.function(f"move_{number}", ARGUMENTS, [*(body if len(body) > 1 else ()), "return -1"])
 
     @staticmethod
     def _and(left: str, right: str | None) -> str:
@@ -255,7 +255,7 @@ class Generator:
             ]
             if tests:
                 body += [f"if a == {origin}:", *dict.fromkeys(tests), "    return -1"]
-        self.function("onward", _ARGUMENTS, [*body, "return -1"])
+        self.function("onward", ARGUMENTS, [*body, "return -1"])
 
     def _meets(self, number: int, kind: str) -> None:
         body = ["a = s.stage"]
@@ -264,7 +264,7 @@ class Generator:
             if code is not None:
                 body.append(f"if a == {place}: return {code}")
         if len(body) > 1:
-            self.function(f"meets_{number}", _ARGUMENTS, [*body, "return False"])
+            self.function(f"meets_{number}", ARGUMENTS, [*body, "return False"])
 
     def _marks(self) -> None:
         body = ["m = 0"]
@@ -272,7 +272,7 @@ class Generator:
             f"if {self.meaning.text(guard)}: m |= {1 << place}"
             for place, guard in enumerate(self.meaning.flag_guards())
         ]
-        self.function("marks", _ARGUMENTS, [*body, "return m"])
+        self.function("marks", ARGUMENTS, [*body, "return m"])
 
     def _traits(self) -> None:
         body = ["x = s.traits; F = s.facts", "for name in TRAITS:", "    if name in given: x[name] = given[name]"]
@@ -310,7 +310,7 @@ class Generator:
                 body.append(f"if {code}: F[{place}] = {_EMPTY_SOURCE[fact.type]}")
         if code := self.meaning.forgotten(self.meaning.lifecycle.score.forget):
             body.append(f"if {code}: s.behaviour = 0; s.behaviour_at = t")
-        self.function("forgotten", _ARGUMENTS, [*body, "derive(s, t)"])
+        self.function("forgotten", ARGUMENTS, [*body, "derive(s, t)"])
 
     def _due(self) -> None:
         body = ["e = {}; h = 0; t = a = s.at; y = z = ''", "b = 0"]
@@ -343,11 +343,11 @@ class Generator:
     def _stages(self) -> None:
         for place, stage in enumerate(self.meaning.lifecycle.stages.values()):
             if stage.sla:
-                self.function(f"within_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.within)}"])
+                self.function(f"within_{place}", ARGUMENTS, [f"return {self.meaning.text(stage.sla.within)}"])
                 if stage.sla.warn_after:
-                    self.function(f"warns_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.warn_after)}"])
+                    self.function(f"warns_{place}", ARGUMENTS, [f"return {self.meaning.text(stage.sla.warn_after)}"])
                 if stage.sla.unless:
-                    self.function(f"unless_{place}", _ARGUMENTS, [f"return {self.meaning.text(stage.sla.unless)}"])
+                    self.function(f"unless_{place}", ARGUMENTS, [f"return {self.meaning.text(stage.sla.unless)}"])
             for word in ("entering", "leaving"):
                 self._status_of_move(word, place)
 
@@ -367,15 +367,15 @@ class Generator:
                 guard = "" if pattern.guard is None else f" and {self.meaning.guard(pattern.guard)}"
                 tests.append(f"if {free}{guard}: return {target}")
         if tests:
-            self.function(f"{word}_{place}", _ARGUMENTS, [*tests, "return -1"])
+            self.function(f"{word}_{place}", ARGUMENTS, [*tests, "return -1"])
 
     def _moves(self) -> None:
         for place, transition in enumerate(self.meaning.lifecycle.transitions):
             when = self.meaning.parse(transition.when) if transition.when else None
             parts = [f"{in_words(part)!r}: bool({self.meaning.guard(part)})" for part in _conjuncts(when)]
-            self.function(f"guards_{place}", _ARGUMENTS, ["return {" + ", ".join(parts) + "}"])
+            self.function(f"guards_{place}", ARGUMENTS, ["return {" + ", ".join(parts) + "}"])
             if transition.reason:
-                self.function(f"reason_{place}", _ARGUMENTS, [f"return text({self.meaning.text(transition.reason)})"])
+                self.function(f"reason_{place}", ARGUMENTS, [f"return text({self.meaning.text(transition.reason)})"])
 
     def _predicates(self) -> None:
         statuses, company = self.meaning.lifecycle.statuses, self.meaning.lifecycle.company

@@ -85,6 +85,8 @@ class Runner:
         refused += world.refused
         histories = in_order(world.outputs)
         found = _Found(plan, world, histories, len(refused), scenario.until_ms)
+        if self._covering:
+            self.coverage[str(path)].told(histories, found.contacts)
         return Result(scenario, list(found.differences(scenario.expect)), histories, refused)
 
     def _lifecycle(self, path: Path) -> Lifecycle:
