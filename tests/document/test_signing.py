@@ -76,6 +76,75 @@ def test_any_change_of_meaning_ends_a_signature(own: Path) -> None:
     assert not standing.whole and len(standing.changed) == 2 and "changed since" in standing.says
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{role: Head of Sales}",
+        '{"role": "Head of Sales"}',
+        "{role: Head of Sales, name: , date: , fingerprint: }",
+        "{role: Head of Sales, name: null, date: ~, fingerprint: null}",
+        "{\n      role: Head of Sales,  # one\n    }",
+        "role: Head of Sales\n    name:\n    date:  # when\n    fingerprint:   ",
+        "name: Cem\n    role: >-\n      Head of Sales",
+        "'role': 'Head of Sales'\n    name: |\n      Cem\n    date: 2026-01-05",
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_sign_off_is_filled_in_however_it_is_written(own: Path, entry: str, newline: str) -> None:
+    head = own.read_text().partition("\nsign_off:")[0]
+    text = f"{head}\nsign_off:\n  - {entry}\n# after\n".replace("\n", newline)
+    own.write_bytes(text.encode())
+    assert sign(own, "Ö b: #1", "Head of Sales", "2026-11-22").whole
+    after = own.read_bytes().decode()
+    assert after.startswith(head.replace("\n", newline)) and after.endswith(f"# after{newline}")
+    assert after.count("\n") == after.count(newline), "its own line ends"
+    assert [(one.name, one.date) for one in read(own).sign_off] == [("Ö b: #1", "2026-11-22")]
+
+
+def test_two_of_one_role_sign_each_their_own_line(own: Path) -> None:
+    own.write_text(own.read_text().partition("\nsign_off:")[0] + "\nsign_off: [{role: Boss}, {role: Boss}]\n")
+    assert not sign(own, "Ada", "Boss", "2026-11-22").whole
+    assert not sign(own, "Ada", "Boss", "2026-11-23").whole, "the same one again is no second"
+    assert sign(own, "Ben", "Boss", "2026-11-23").whole
+    assert [one.name for one in read(own).sign_off] == ["Ada", "Ben"]
+
+
+def test_a_signature_that_stands_is_not_taken_by_another(own: Path) -> None:
+    sign(own, "Ada", "Head of Sales", "2026-11-22")
+    before = own.read_text()
+    with pytest.raises(SigningError, match="Ada has signed it as Head of Sales"):
+        sign(own, "Ben", "Head of Sales", "2026-11-23")
+    assert own.read_text() == before
+    own.write_text(before.replace("{value: 50, assumed: true", "{value: 55, assumed: true", 1))
+    assert [one.name for one in sign(own, "Ben", "Head of Sales", "2026-11-23").signed] == ["Ben"]
+
+
+@pytest.mark.parametrize("name", ["", " ", "Ada\nByron", "Ada\u2028Byron", "Ada\udcff", "Ada\x7f", "x" * 5000])
+def test_what_is_no_name_signs_nothing_and_says_so(own: Path, name: str) -> None:
+    before = own.read_text()
+    result = CliRunner().invoke(group, ["document", str(own), "--sign", name, "--role", "Head of Sales"])
+    assert result.exit_code == 2 and isinstance(result.exception, SystemExit)
+    assert own.read_text() == before and not list(own.parent.glob(".*"))
+    assert f".{own.name}" not in result.output, "a file that is no more helps nobody"
+
+
+def test_a_link_to_a_definition_stays_one(own: Path) -> None:
+    link = own.with_name("link.yaml")
+    link.symlink_to(own.name)
+    sign(link, "Ada", "Head of Sales", "2026-11-22")
+    assert link.is_symlink() and "Ada" in own.read_text()
+
+
+@pytest.mark.parametrize(
+    "digest", ["0123", "0" * 33, "0123456789ABCDEF0123456789ABCDEF", "0123456789abcdef0123456789abcdeg"]
+)
+def test_a_damaged_signature_is_a_fault_of_the_file_and_no_earlier_one(own: Path, digest: str) -> None:
+    text = own.read_text().partition("\nsign_off:")[0]
+    own.write_text(f"{text}\nsign_off:\n  - {{role: Head of Sales, name: Ada, fingerprint: '{digest}'}}\n")
+    (finding,) = [finding for finding in lint(own) if finding.severity == "error"]
+    assert finding.code == "bad-value" and "32 hex digits" in finding.message
+
+
 def test_an_unknown_role_names_those_there_are(own: Path) -> None:
     before = own.read_text()
     with pytest.raises(SigningError, match="did you mean 'Head of Sales'"):
@@ -93,6 +162,9 @@ def test_a_worker_that_requires_signatures_does_not_run_without(own: Path, tmp_p
     result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
     assert result.exit_code == 1 and "not signed by Head of Marketing, Head of Sales" in result.output
     assert not (tmp_path / "log.db").exists()
+    arguments[2] = "10ex"
+    result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
+    assert "`lifecycle copy 10ex own.yaml`, then `lifecycle document own.yaml --sign" in result.output
 
 
 @pytest.mark.parametrize("name", [None, "Ada"])

@@ -121,14 +121,17 @@ def _check_signed(settings: Settings, logger: FilteringBoundLogger) -> None:
     from worker.commands._errors import Told
     from worker.commands._options import read_lifecycle
     from worker.definition.signatures import signed
+    from worker.shipped import lifecycle_names
 
-    standing = signed(read_lifecycle(settings.lifecycle))
+    given = settings.lifecycle
+    standing = signed(read_lifecycle(given))
     if standing.whole:
         return
     if settings.require_signed:
+        copied = f"`lifecycle copy {given} own.yaml`, then " if given in lifecycle_names() else ""
+        own = "own.yaml" if copied else given
         raise Told(
-            f"{settings.lifecycle} is {standing.says} (--require-signed):"
-            f" `lifecycle document {settings.lifecycle} --sign NAME --role ROLE`"
+            f"{given} is {standing.says} (--require-signed): {copied}`lifecycle document {own} --sign NAME --role ROLE`"
         )
     logger.warning("unsigned-definition", lifecycle=settings.lifecycle, standing=standing.says)
 

@@ -36,6 +36,7 @@ _FORMS = {
     r"^[a-z0-9][a-z0-9_-]*$": "a name: small letters, digits, - and _",
     r"^\d+(\.\d+)?(ms|s|m|h|d|w)$": "a duration such as 7d, 24h or 90s",
     r"^\d{4}-\d\d-\d\d$": "a day such as 2026-01-31",
+    r"^[0-9a-f]{32}$": "a whole fingerprint, 32 hex digits as `lifecycle document --sign` writes them",
     r"^([01]\d|2[0-3]):[0-5]\d$": 'a time of day such as "09:00"',
     r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$": 'a time of day such as "18:00"',
 }

@@ -326,7 +326,7 @@ class SignOff(Part):
     role: Text
     name: Text | None = None
     date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")] | None = None
-    fingerprint: Text | None = None
+    fingerprint: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
 class Lifecycle(Part):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import unicodedata
 from pathlib import Path
 
 from worker.definition.document import Document, Node, read_document
+from worker.definition.errors import DefinitionError
 from worker.definition.model import Lifecycle
 from worker.definition.nearest import nearest, suggestion
 from worker.definition.parameters import fingerprint
@@ -26,20 +28,17 @@ class SigningError(Exception):
 def sign(path: Path, name: str, role: str, date: str) -> Standing:
     """Record in the file that `name` signs it as `role` on that day (2026-01-05); the standing afterwards.
 
-    The file is replaced whole, after it was read again: what it means is then what it meant before.
+    The file is replaced whole, after it was read again: what it means is then what it meant before. Of a role that is
+    listed several times, the first that is still to be signed is, or the one that `name` stands at.
 
-    Raises: SigningError where there is no such role, or the file is written in a way that can't be filled in;
-    DefinitionError where the definition has faults.
+    Raises: SigningError where there is no such role, where another has signed the definition as that, or where the file
+    is written in a way that can't be filled in; DefinitionError where the definition has faults.
     """
-    name = name.strip()
-    if not name:
-        raise SigningError("who signs? --sign takes a name")
+    name, role = name.strip(), role.strip()
+    if not name or not all(map(_readable, name)):
+        raise SigningError("who signs? --sign takes a name, on one line")
     lifecycle = read(path)
-    roles = [one.role for one in lifecycle.sign_off]
-    place = next((number for number, one in enumerate(roles) if one.casefold() == role.strip().casefold()), None)
-    if place is None:
-        hint = suggestion(nearest(role, roles)) or (f"; there is {', '.join(roles)}" if roles else "; there is none")
-        raise SigningError(f"{path}: '{role}' is no role of its `sign_off`{hint}")
+    place = _place(lifecycle, name, role, path)
     with path.open(encoding="utf-8", newline="") as file:
         text = file.read()
     new = _filled(
@@ -47,6 +46,29 @@ def sign(path: Path, name: str, role: str, date: str) -> Standing:
     )
     _replace(path, new, lifecycle)
     return signed(read(path))
+
+
+def _readable(letter: str) -> bool:
+    return unicodedata.category(letter) not in ("Cc", "Cs", "Zl", "Zp")  # nor what is no text at all
+
+
+def _place(lifecycle: Lifecycle, name: str, role: str, path: Path) -> int:
+    """Which entry of `sign_off` is to be filled in."""
+    asked = [number for number, one in enumerate(lifecycle.sign_off) if one.role.casefold() == role.casefold()]
+    if not asked:
+        roles = [one.role for one in lifecycle.sign_off]
+        hint = suggestion(nearest(role, roles)) or (f"; there is {', '.join(roles)}" if roles else "; there is none")
+        raise SigningError(f"{path}: '{role}' is no role of its `sign_off`{hint}")
+    own = [number for number in asked if lifecycle.sign_off[number].name == name]
+    standing = signed(lifecycle).signed
+    free = [number for number in asked if lifecycle.sign_off[number] not in standing]
+    if not own and not free:
+        there = lifecycle.sign_off[asked[0]]
+        raise SigningError(
+            f"{path}: {there.name} has signed it as {there.role}, just as it is: take that signature out of the file"
+            f" if {name} is to sign instead"
+        )
+    return (own or free)[0]
 
 
 def _filled(document: Document, place: int, values: dict[str, str]) -> str:
@@ -58,12 +80,17 @@ def _filled(document: Document, place: int, values: dict[str, str]) -> str:
     text, edits = document.text, list[tuple[int, int, str]]()
     flow = text[node.start] == "{"
     _, column = document.place(role.key)
-    between = ", " if flow else "\n" + " " * (column - 1)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    between = ", " if flow else newline + " " * (column - 1)
     added = ""
     for key, value in values.items():
         known = (node.items or {}).get(key)
         if known is not None:
-            edits.append((known.start, _end(text, known), json.dumps(value, ensure_ascii=False)))
+            written, start, end = json.dumps(value, ensure_ascii=False), known.start, _end(text, known)
+            if start >= end and known.key is not None:  # `name:` with nothing after it, which begins who knows where
+                start = end = text.index(":", known.key) + 1
+                written = " " + written
+            edits.append((start, end, written))
         else:
             added += f"{between}{key}: {json.dumps(value, ensure_ascii=False)}"
     if added:
@@ -81,18 +108,23 @@ def _end(text: str, node: Node) -> int:
 
 def _replace(path: Path, text: str, before: Lifecycle) -> None:
     """The file holds the text, whole or not at all; refused where it would mean anything else than before."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    file_itself = path.resolve()  # what a link points to is signed, and the link stays one
+    handle, name = tempfile.mkstemp(dir=file_itself.parent, prefix=f".{path.name}.", suffix=path.suffix)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        if fingerprint(read(Path(name))) != fingerprint(before):
+        try:
+            same = fingerprint(read(Path(name))) == fingerprint(before)
+        except DefinitionError as error:
+            raise SigningError(f"{path}: it can't be signed like that: {error.findings[0].message}") from None
+        if not same:
             raise SigningError(
                 f"{path}: its `sign_off` can't be filled in where it stands: write it as a list of roles"
             )
         os.chmod(name, path.stat().st_mode & 0o777)
-        os.replace(name, path)
+        os.replace(name, file_itself)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
