@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TypeVar
@@ -56,3 +58,16 @@ def kill(process: subprocess.Popen[Text]) -> None:
     """The process is gone, whatever it was doing, stopped or not."""
     process.kill()
     process.wait(GONE_SECONDS)
+
+
+def suspend(process: subprocess.Popen[Text]) -> None:
+    """The process stands still with all its threads, until it gets a SIGCONT.
+
+    The signal alone is not enough: a thread of the process has to take it and stop the others, and on a busy machine
+    they go on meanwhile.
+    """
+    process.send_signal(signal.SIGSTOP)
+    deadline, pause = time.monotonic() + LIMIT_SECONDS, threading.Event()
+    while not os.WIFSTOPPED(os.waitpid(process.pid, os.WUNTRACED | os.WNOHANG)[1]):
+        assert time.monotonic() < deadline, "the process did not stop"
+        pause.wait(0.001)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import bound, limited
+from tests.processes import bound, limited, suspend
 
 SILENT = [sys.executable, "-c", "import time; time.sleep(600)"]
 LIMIT_SECONDS = 60.0
@@ -48,9 +49,36 @@ sys.stdin.read()
         pause.wait(0.02)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the state of each thread")
+def test_a_suspended_process_does_nothing_from_then_on() -> None:
+    busy = """
+import hashlib, threading
+def work():
+    while True:
+        hashlib.sha256(bytes(100_000))  # lets go of the lock, so that threads run on several processors
+for _ in range(8):
+    threading.Thread(target=work, daemon=True).start()
+print("busy", flush=True)
+threading.Event().wait()
+"""
+    started = subprocess.Popen(bound([sys.executable, "-c", busy]), stdout=subprocess.PIPE)
+    with limited(started, LIMIT_SECONDS) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"busy\n"
+        for _ in range(50):
+            suspend(process)
+            assert {state(task) for task in Path("/proc", str(process.pid), "task").iterdir()} == {"T"}
+            process.send_signal(signal.SIGCONT)
+
+
+def state(process: Path) -> str:
+    """The letter by which Linux tells what the process or thread of this folder does."""
+    return (process / "stat").read_text().rpartition(")")[2].split()[0]
+
+
 def runs(process: Path) -> bool:
     """Whether the process of this folder is there, and no zombie that nobody has asked after."""
     try:
-        return (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state(process) != "Z"
     except OSError:
         return False

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.processes import GONE_SECONDS, bound
+from tests.processes import GONE_SECONDS, bound, suspend
 
 VERSION = "4.1.1"
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
@@ -277,7 +277,8 @@ class Broker:
 
     def pause(self) -> None:
         """Nothing is answered, connections stay open: what a client sees of a broker that hangs."""
-        os.kill(self.pid, signal.SIGSTOP)
+        assert self._process is not None, "the broker is not running"
+        suspend(self._process)
 
     def resume(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
