@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 from worker.definition.model import Lifecycle
 from worker.diagram.arrows import Volumes, arrows
 from worker.diagram.colours import colours, owner_name
 
-WIDEST = 10.0  # of a line, in pixels
+WIDEST: Final = 10.0  # of a line, in pixels
+_MEANT: Final = re.compile(r'["#<>&]|%(?=%)|(?<=%)%')  # ends of text, entities, markup, and comments, taken out first
+_TOGETHER: Final = re.compile(r"(?<=\\)(?=n)|(?<=\$)(?=\$)|(?<=:)(?=fa-)")  # in a box: a new line, a formula, an icon
+APART: Final = "\u2060"  # joins words, and is not seen
 
 
 def mermaid(lifecycle: Lifecycle, volumes: Volumes | None = None) -> str:
@@ -47,4 +52,6 @@ def _lines(lifecycle: Lifecycle, volumes: Volumes | None) -> Iterator[str]:
 
 
 def _text(given: str) -> str:
-    return given.replace("#", "#35;").replace('"', "#quot;").replace("<", "#lt;").replace(">", "#gt;")
+    """The words on one line; what Mermaid would read as more than words is written as its number, or kept apart."""
+    words = _TOGETHER.sub(APART, " ".join(given.split()))
+    return _MEANT.sub(lambda found: f"#{ord(found[0])};", words)
