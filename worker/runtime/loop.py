@@ -40,8 +40,8 @@ from worker.transports.errors import Fenced, OffsetOutOfRange, RecordTooLarge, R
 from worker.transports.partitioner import named
 
 FENCED_WINDOW_SECONDS: Final = 60.0
-DISPLACED_WINDOW_SECONDS: Final = 120.0
-DISPLACED_MAX: Final = 3  # within it: a broker may hang, and another time as it comes back
+DISPLACED_WINDOW_SECONDS: Final = 20.0  # two workers of one name put each other out each second or so
+DISPLACED_MAX: Final = 5  # within it; a broker that hangs takes a session of time for each two
 OUT_OF_RANGE_MAX: Final = 10  # times in a row, each after the committed offsets were found in range
 RECORD_BYTES_MIN: Final = 2_000  # a topic that takes less can't take a dead letter without its value
 
