@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from worker.commands import group
 from worker.definition.scenario import Scenario, read_scenarios
 from worker.events import decode, encode
 from worker.explain import Condition, Explainer, Explanation, StoredStates
+from worker.explain.text import render
 from worker.fold.engine import Engine
 from worker.fold.outcome import Event
 from worker.instants import DAY_MS, HOUR_MS, MINUTE_MS, parse_instant
@@ -144,6 +146,44 @@ def test_the_past_is_told_as_it_was_then(tmp_path: Path) -> None:
     assert nobody.exit_code == 1 and "nothing is known" in nobody.output
 
 
+IMPORT = event(START, "contact.imported", "1", traits={"icp_fit": True})
+REPLY = event(START + DAY_MS, "email.replied", "2", sentiment="positive")
+
+
+def test_what_came_too_late_is_no_part_of_the_past_either() -> None:
+    """As of a time before the event that made it late, it was refused all the same."""
+    late = event(START + 2 * DAY_MS, "email.replied", "4", sentiment="negative")
+    arrivals = [IMPORT, REPLY, event(START + 40 * DAY_MS, "webinar.attended", "3"), late]
+    then = explainer("10ex").past("ada", arrivals, START + 3 * DAY_MS)
+    assert then.stage == "mql" and [refusal["id"] for refusal in then.refusals] == ["4"]
+    assert then.at == "2026-01-08T09:00:00.000Z" and then.due_at is not None, "and nothing later has happened yet"
+    in_time = explainer("10ex").past("ada", [IMPORT, REPLY, late, arrivals[2]], START + 3 * DAY_MS)
+    assert in_time.stage == "lead" and not in_time.refusals
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_what_was_erased_is_told_of_no_time(again: bool) -> None:
+    arrivals = [IMPORT, REPLY, event(START + 4 * DAY_MS, "contact.erased", "3")]
+    if again:
+        arrivals.append(event(START + 9 * DAY_MS, "webinar.attended", "4"))
+    then = explainer("10ex").past("ada", arrivals, START + 3 * DAY_MS)
+    assert not then.known and not then.steps and "erased as of 2026-01-09" in then.notes[0]
+    now = explainer("10ex").past("ada", arrivals, START + 10 * DAY_MS)
+    assert now.known == again and not any("None" in note for note in now.notes)
+
+
+def test_corrections_say_what_they_come_of() -> None:
+    merged = event(START + 3 * DAY_MS, "contact.merged", "4", **{"from": "bob"})
+    bobs = event(START - HOUR_MS, "email.replied", "3", "bob", sentiment="positive")
+    said = "\n".join(map(str, render(explainer("10ex").events("ada", [IMPORT, bobs, merged], START + 4 * DAY_MS))))
+    assert "contact.merged (4) says who is whom and changed what was said" in said and "arrived late" not in said
+    late = event(START + DAY_MS + HOUR_MS, "sales.accepted", "5")
+    arrivals = [IMPORT, REPLY, event(START + 5 * DAY_MS, "webinar.attended", "3"), late]
+    said = "\n".join(map(str, render(explainer("10ex").events("ada", arrivals, START + 6 * DAY_MS))))
+    assert "sales.accepted (5) arrived late and changed what was said" in said
+    assert re.search(r"- 2026-01-08 15:00  promise on mql not kept$", said, re.MULTILINE), "nothing caused it but time"
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_remedies_said_to_move_the_contact_move_it(name: str) -> None:
     """Every proposal that the explanation says would move the contact does so when it is sent to a world."""
@@ -234,6 +274,8 @@ def test_a_workers_state_tells_its_newest_part_and_the_visits_before(tmp_path: P
 def test_a_workers_state_before_its_base_tells_the_visit_of_that_time(tmp_path: Path) -> None:
     explained = Kept(tmp_path).explain(clock=START + 10 * DAY_MS)
     assert (explained.stage, explained.detail) == ("mql", "visits")
+    before = Kept(tmp_path / "other").explain(clock=START - DAY_MS)
+    assert not before.known and before.stage is None and not before.visits
 
 
 def test_a_folder_is_read_while_its_worker_writes(tmp_path: Path) -> None:

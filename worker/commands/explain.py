@@ -136,4 +136,5 @@ def _from_events(
             bar.report(min(done, total), total)
 
         found = gather(engine.plan, sources, contact, now_ms(), at, report)
-    return Explainer(engine).events(contact, found.events, found.clock, wanted=wanted)
+    asked = Explainer(engine)
+    return (asked.events if at is None else asked.past)(contact, found.events, found.clock, wanted=wanted)

@@ -40,7 +40,8 @@ def gather(
 ) -> Gathered:
     """All of the contact's events, and when the newest event of anyone was, which is where a replay's clock stands.
 
-    `wall` is the wall clock: what lies ahead of it does not count. What lies after `as_of` is left out.
+    `wall` is the wall clock: what lies ahead of it does not count. With `as_of` the clock stands there; what lies after
+    it is given all the same, since it decides what of the rest was accepted.
 
     Raises: ReplayError where a source can't be read.
     """
@@ -48,7 +49,8 @@ def gather(
     head = families.head(contact)
     events: list[Event] = []
     refused: list[Refusal] = []
-    last = wall + AHEAD_MS if as_of is None else as_of
+    latest = wall + AHEAD_MS
+    last = latest if as_of is None else as_of
     best, candidates = 0, [(0, b"")]
     for source in sources:
         for block in _blocks(source, progress):
@@ -63,7 +65,7 @@ def gather(
                     candidates.append((at, line))
                     if len(candidates) > CANDIDATES_MAX:
                         del candidates[0]
-                if at <= last and (seen.subject == contact or families.head(seen.subject) == head):
+                if at <= latest and (seen.subject == contact or families.head(seen.subject) == head):
                     event = decode(None, line)
                     if isinstance(event, Refusal):
                         refused.append(event)

@@ -14,10 +14,11 @@ from worker.fold import step, tell
 from worker.fold.contact import Contact
 from worker.fold.engine import Engine
 from worker.fold.identity import IDENTITY_TYPES
-from worker.fold.outcome import Event, Outcome, Output
+from worker.fold.outcome import Event, Outcome, Output, Refusal
 from worker.fold.state import Erased, Forward, Kept, Record, State, decode_state, decode_tail
 
 CORRECTED = "lifecycle.corrected.v1"
+ERASED = "lifecycle.contact.erased.v1"
 
 
 class Explainer:
@@ -44,7 +45,7 @@ class Explainer:
         for event in arrivals:
             before = len(world.outputs)
             for _, refusal in world.arrive([event]):
-                refusals.append({**_named(event), "reason": refusal.reason, "message": refusal.message})
+                refusals.append(_refused(event, refusal))
             corrections += _corrections(world.outputs[before:], contact, _named(event), published)
         world.advance(clock)
         held = in_order(world.outputs).get(contact, [])
@@ -54,6 +55,30 @@ class Explainer:
         if explained is None:
             explained = self._of_many(contact, arrivals, clock, wanted, held, state)
         return replace(explained, corrections=corrections, refusals=refusals)
+
+    def past(self, contact: str, arrivals: Sequence[Event], at: int, *, wanted: str | None = None) -> Explanation:
+        """The contact as of a time, by what stands of its events today.
+
+        What was refused for an event that happened later, or erased since, is so in its past too.
+        """
+        from worker.replay.world import World, in_order
+
+        newest = max((event.time for event in arrivals), default=at)
+        world = World(self.engine, newest, inside=lambda key: key.startswith(b"c:"))
+        stands: list[Event] = []
+        refusals: list[dict[str, Any]] = []
+        for event in arrivals:
+            refused = [_refused(event, refusal) for _, refusal in world.arrive([event])]
+            if event.time <= at:
+                refusals += refused
+                if not refused:
+                    stands.append(event)
+        for output in in_order(world.outputs).get(contact, []):
+            if output.body["type"] == ERASED and output.body["time"] > tell.iso(at):
+                note = f"It was erased as of {output.body['time']}."
+                return replace(self._unknown(contact, at), notes=[note])
+        explained = self.events(contact, stands, at, wanted=wanted)
+        return replace(explained, refusals=[*refusals, *explained.refusals])
 
     def _alone(self, contact: str, arrivals: Sequence[Event], clock: int, wanted: str | None) -> Explanation | None:
         """Every step in full; None where whether it was forgotten in between is only known batch by batch."""
@@ -97,7 +122,7 @@ class Explainer:
         if not older:
             return explained
         notes = [*(note for note in explained.notes if "visits" not in note)]
-        if explained.known:
+        if explained.known and explained.since is not None:
             notes.append(f"What was before {explained.since} is told as it was published, without the values it saw.")
         return replace(explained, steps=[*older, *explained.steps], visits=(), detail="published", notes=notes)
 
@@ -123,12 +148,17 @@ class Explainer:
         notes: list[str] = []
         if clock < base.at:
             notes.append(f"Before {tell.iso(base.at)} only the visits to each stage are kept.")
-            early = replace(
-                self._unknown(contact, clock), known=True, detail="visits",
-                visits=[visit for visit in self._visits(base) if visit.entered <= tell.iso(clock)], notes=notes,
-            )  # fmt: skip
-            there = early.visits[-1] if early.visits else None
-            return replace(early, stage=there.stage, entered_at=there.entered) if there is not None else early
+            then = tell.iso(clock)
+            visits = [visit for visit in self._visits(base) if visit.entered <= then]
+            if base.created > clock:
+                return replace(self._unknown(contact, clock), detail="visits")
+            early = replace(self._unknown(contact, clock), known=True, detail="visits", visits=visits, notes=notes)
+            there = visits[-1] if visits else None
+            if there is None or (there.left is not None and there.left <= then):
+                return replace(
+                    early, notes=[*notes, "Where it was then is not kept: of each stage the last 20 visits are."]
+                )
+            return replace(early, stage=there.stage, entered_at=there.entered)
         visits = self._visits(base) if record.base else []
         if record.base:
             notes.append(
@@ -205,6 +235,10 @@ class _Remembered(Contact):
 
 def _named(event: Event) -> dict[str, Any]:
     return {"id": event.id, "source": event.source, "type": event.type, "time": tell.iso(event.time)}
+
+
+def _refused(event: Event, refusal: Refusal) -> dict[str, Any]:
+    return {**_named(event), "reason": refusal.reason, "message": refusal.message}
 
 
 def _published(body: Mapping[str, Any]) -> Step:

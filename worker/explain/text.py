@@ -11,6 +11,10 @@ from worker.explain.values import Attempt, Condition, Correction, Explanation, M
 
 MINUTE: Final = len("2026-01-05T09:00")
 INDENT: Final = 18
+CAME: Final = {
+    "contact.erased": "took away what was before it and changed",
+    **dict.fromkeys(("contact.merged", "contact.identified", "contact.split"), "says who is whom and changed"),
+}
 QUIET: Final = frozenset({"signal", "hygiene.failed"})
 
 
@@ -51,8 +55,11 @@ def _head(explained: Explanation) -> Iterator[Text]:
     if not explained.known:
         yield Text.assemble((explained.contact, "bold"), f": nothing is known of it as of {minute(explained.at)}")
         return
-    name = explained.stage_name or words(explained.stage)
-    yield Text.assemble((explained.contact, "bold"), " is ", (name, "bold green"), f" as of {minute(explained.at)}")
+    if explained.stage is None:
+        yield Text.assemble((explained.contact, "bold"), f" was known as of {minute(explained.at)}")
+    else:
+        name = explained.stage_name or words(explained.stage)
+        yield Text.assemble((explained.contact, "bold"), " is ", (name, "bold green"), f" as of {minute(explained.at)}")
     parts = [f"since {minute(explained.entered_at)}" if explained.entered_at else ""]
     parts.append(f"owner {words(explained.owner)}" if explained.owner else "")
     parts.append(f"status {words(explained.status)}" if explained.status else "")
@@ -167,13 +174,13 @@ def _atom(condition: Condition) -> Text:
 
 def _correction(correction: Correction) -> Iterator[Text]:
     why = correction.cause
-    yield Text.assemble(
-        (f"{minute(why['time'])}  ", "dim"), f"{why['type']} ({why['id']}) arrived late and changed what was said:"
-    )
+    came = CAME.get(why["type"], "arrived late and changed")
+    yield Text.assemble((f"{minute(why['time'])}  ", "dim"), f"{why['type']} ({why['id']}) {came} what was said:")
     for mark, colour, bodies in (("-", "red", correction.withdrawn), ("+", "green", correction.restated)):
         for body in bodies:
-            yield Text.assemble(" " * INDENT, (f"{mark} {minute(body['time'])}  {said(body)}", colour),
-                                (f"  ({cause(body['data'].get('cause'))})", "dim"))  # fmt: skip
+            led = cause(body["data"].get("cause"))
+            line = Text.assemble(" " * INDENT, (f"{mark} {minute(body['time'])}  {said(body)}", colour))
+            yield line.append(f"  ({led})", "dim") if led else line
 
 
 def said(body: Mapping[str, Any]) -> str:
@@ -186,8 +193,13 @@ def said(body: Mapping[str, Any]) -> str:
             return f"status {words(data['from'])} → {words(data['to'])}"
         case "sla.breached":
             return f"promise on {words(data['stage'])} not kept"
+        case "signal" if data["action"] == "warned":
+            return f"warned of the promise on {words(data['stage'])}"
         case "signal":
-            return f"{data['action']} {words(data['signal'])}"
+            told = {"entered": "enters segment", "left": "leaves segment"}.get(data["action"], "signal")
+            return f"{told} {words(data['signal'])}"
+        case "contact.merged":
+            return f"is {data['from']} too"
     return kind.replace(".", " ")
 
 
