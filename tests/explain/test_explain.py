@@ -173,7 +173,7 @@ def test_what_was_erased_is_told_of_no_time(again: bool) -> None:
 
 
 def test_corrections_say_what_they_come_of() -> None:
-    merged = event(START + 3 * DAY_MS, "contact.merged", "4", **{"from": "bob"})
+    merged = Event(START + 3 * DAY_MS, "contact.merged", "4", "/test", "ada", {"from": "bob"}, None)
     bobs = event(START - HOUR_MS, "email.replied", "3", "bob", sentiment="positive")
     said = "\n".join(map(str, render(explainer("10ex").events("ada", [IMPORT, bobs, merged], START + 4 * DAY_MS))))
     assert "contact.merged (4) says who is whom and changed what was said" in said and "arrived late" not in said
