@@ -16,6 +16,7 @@ from tests.chromium import contrasts, fits, opened, violations
 from tests.fold.world import ROOT
 from worker.commands import group
 from worker.compare import Comparison, Variant, compare
+from worker.compare.page import page
 from worker.compare.sweep import swept, values
 from worker.definition.errors import ParameterError
 from worker.definition.model import Lifecycle
@@ -153,6 +154,20 @@ def test_a_renamed_stage_is_no_difference(events: Path) -> None:
     assert "sql" not in new.stages and new.stages["deal"].was == ["sql"]
     found, _ = compared(old, new, events)
     assert found.changed[1] == 0
+    assert found.stages == list(new.stages), "under its newer name, and under that alone"
+
+
+def test_stages_that_only_one_has_stand_where_it_has_them(events: Path) -> None:
+    """And of a stage that a definition doesn't have, nobody can say what share of its contacts went on."""
+    old, new = (read(ROOT / "statemachine" / f"{name}.yaml") for name in ("10ex", "clarity"))
+    found, contacts = compared(old, new, events)
+    assert found.stages == ["prospect", "lead", "mql", "sal", "sql", "opportunity", "pql", "customer"]
+    for variant in (old, new):
+        assert [stage for stage in found.stages if stage in variant.stages] == list(variant.stages)
+    assert found.figures[0].conversions(["sal"])[0].share == "–"
+    drawn = page(found, list(contacts.values())[:3], ("10ex", "clarity"))
+    assert f'<th scope="row">{old.stages["prospect"].name}</th>' in drawn
+    assert not re.search(r"<td[^>]*>0\.0%</td><td[^>]*>[+−]", drawn)
 
 
 def test_a_sweep_gives_each_value_what_a_comparison_of_its_own_would(events: Path) -> None:

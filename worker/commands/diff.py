@@ -207,7 +207,7 @@ def _show(found: Comparison, shown: list[dict[str, Any]], titles: tuple[str, str
         difference = new.stages[stage] - old.stages[stage]
         table.add_row(
             stage.replace("_", " "), f"{old.stages[stage]:,}", f"{new.stages[stage]:,}", f"{difference:+,}",
-            f"{one.reached:,}", f"{other.reached:,}", f"{one.rate:.1%}", f"{other.rate:.1%}",
+            f"{one.reached:,}", f"{other.reached:,}", one.share, other.share,
         )  # fmt: skip
     screen.print()
     screen.print(table)

@@ -66,8 +66,17 @@ class Comparison:
 
     @property
     def stages(self) -> list[str]:
-        """The stages of all variants, those of the first before those that only others have."""
-        return list(dict.fromkeys(name for variant in self.variants for name in variant.lifecycle.stages))
+        """The stages of all variants, from the lowest; one that only a later variant has stands where it has it."""
+        renamed = _renamed(self.variants)
+        order: list[str] = []
+        for variant in self.variants:
+            place = -1
+            for stage in variant.lifecycle.stages:
+                name = renamed.get(stage, stage)
+                if name not in order:
+                    order.insert(place + 1, name)
+                place = order.index(name)
+        return order
 
 
 @dataclass(frozen=True)

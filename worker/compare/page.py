@@ -49,8 +49,8 @@ def _pair(found: Comparison, contacts: Sequence[Mapping[str, Any]], titles: tupl
     )  # fmt: skip
     yield _table(
         "Conversion", ("Stage", "Ever there, old", "new", "Went higher, old", "new", "Difference"),
-        ((names[one.stage], f"{one.reached:,}", f"{other.reached:,}", f"{one.rate:.1%}", f"{other.rate:.1%}",
-          _points(other.rate - one.rate))
+        ((names[one.stage], f"{one.reached:,}", f"{other.reached:,}", one.share, other.share,
+          _points(other.rate - one.rate) if one.reached and other.reached else "–")
          for one, other in zip(old.conversions(found.stages), new.conversions(found.stages), strict=True)
          if one.reached or other.reached),
         "Of the contacts that were ever in a stage, how many were in a higher one afterwards.",

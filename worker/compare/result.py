@@ -22,6 +22,11 @@ class Conversion(NamedTuple):
     def rate(self) -> float:
         return self.onward / self.reached if self.reached else 0.0
 
+    @property
+    def share(self) -> str:
+        """The rate as people read it; where nobody was ever in the stage there is none."""
+        return f"{self.rate:.1%}" if self.reached else "–"
+
 
 @dataclass
 class Figures:
