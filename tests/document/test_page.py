@@ -78,6 +78,10 @@ def test_the_page_is_legible_in_a_browser(tmp_path: Path, theme: str) -> None:
         assert contrasts(page, "p, li, dt, dd, th, td, a, .assumed, .owner, .soft, code") >= 4.5
         page.set_viewport_size({"width": 400, "height": 800})
         assert fits(page)
+        letters = page.locator("svg .says").first.bounding_box()
+        assert letters is not None and letters["height"] >= 12, (
+            "on a phone the picture is moved sideways, and can be read"
+        )
 
 
 @pytest.mark.browser

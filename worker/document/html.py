@@ -72,7 +72,7 @@ def _block(block: Block) -> str:
                 f' <span class="owner">{escape(owner)}</span></h3>'
             )
         case Picture(svg=svg):
-            return f"<figure>{svg}</figure>"
+            return f'<figure class="scroll" tabindex="0" role="region" aria-label="The picture">{svg}</figure>'
 
 
 def _fact(value: Cell | Bullets) -> str:
@@ -124,5 +124,6 @@ figure{margin:1rem 0;text-align:center}
 footer{margin:3rem 0 1rem;padding-top:1rem;border-top:1px solid var(--rule);color:var(--soft);font-size:.82rem}
 #h0~figure svg{max-height:none}
 @media (max-width:40rem){.facts>div{grid-template-columns:1fr;gap:0}}
+@media screen and (max-width:40rem){figure svg.lifecycle-picture{max-width:none}}
 @media print{nav{display:none}.stage{border-color:#bbb;border-left-color:var(--own)}figure svg{max-height:235mm}}
 """
