@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from worker.runtime.errors import Halt
 from worker.runtime.feeds import Feeds, Passage
 from worker.runtime.inputs import Input, read_inputs
 from worker.transports.base import Headers, Send, TopicPartition, TopicSpec
+from worker.transports.simulator.clients import SimulatedConsumer
 from worker.transports.simulator.topics import Partition
 
 HOOKS, OTHER = "hooks", "other"
@@ -278,6 +280,30 @@ def test_a_committed_offset_that_expired_stops_the_worker_rather_than_reading_al
     bench.start()
     with pytest.raises(Halt, match=r"has folded records of hooks\[0\], but has no committed offset"):
         bench.turn(200)
+
+
+@pytest.mark.parametrize("topic", [INPUT, INTERNAL, HOOKS])
+def test_first_offsets_that_are_committed_while_a_worker_restores_are_asked_for_again(
+    topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may stand still between its two questions, while others go on: no offset then, and state that tells of one."""
+    bench = Fed()
+    bench.hook(bench.item("ann", name="1"))
+    bench.settle()
+    real, asked = SimulatedConsumer.committed, 0
+
+    def committed(self: SimulatedConsumer, places: Sequence[TopicPartition], timeout_ms: int) -> dict[Any, int | None]:
+        nonlocal asked
+        asked += 1
+        found = real(self, places, timeout_ms)
+        return {place: None if asked == 1 and place.topic == topic else at for place, at in found.items()}
+
+    monkeypatch.setattr(SimulatedConsumer, "committed", committed)
+    bench.start()
+    bench.hook(bench.item("ann", name="2"))
+    bench.settle()
+    assert bench.published() == ["ann seen 1 1", "ann seen 2 2"]
+    assert [f"first offset of {topic}[" in line["error"] for line in bench.listener.of("waiting")] == [True]
 
 
 def test_a_worker_that_is_not_given_an_input_of_its_group_says_so_once_and_loses_nothing_of_it() -> None:

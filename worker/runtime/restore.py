@@ -50,7 +50,7 @@ class _Target:
     consumer: Consumer
     end: int
     begun: int  # position at the start of this restore
-    missing: list[TopicPartition]  # sources without a committed offset
+    missing: tuple[TopicPartition, ...]  # sources without a committed offset
 
 
 class Restorer:
@@ -130,9 +130,9 @@ class Restorer:
             held.feeds = {
                 place: _in_range(place, committed, begins, ends, self._settings) for place in feeds[held.number]
             }
-            held.unknown = frozenset(place for place in (held.input, *held.feeds) if committed.get(place) is None)
+            missing = tuple(place for place in (held.input, held.internal, *held.feeds) if committed.get(place) is None)
+            held.unknown = frozenset(missing) - {held.internal}
             held.passed = None
-            missing = [source for source in (held.input, held.internal) if committed.get(source) is None]
             # Step 4.
             position = self._first(held, begins[held.changelog], ends[held.changelog])
             self._targets[held.changelog] = _Target(held, consumer, ends[held.changelog], position, missing)
@@ -321,17 +321,21 @@ def _agrees(target: _Target, store: Store, settings: Settings) -> None:
     """State and offsets were left by the same transactions, or neither is there.
 
     A partition's first transaction writes the deployment record and commits both offsets, so each tells of the other.
-    An input offset alone was set by hand: where a new group is to begin. Raises `Retriable` where both came to be
-    during the restore, which has to begin anew then.
+    An input offset alone was set by hand: where a new group is to begin. Raises `Retriable` where first offsets came
+    to be during the restore, of another topic's too, which has to begin anew then: this worker may have been stopped
+    since it asked for them, and state that was read later tells of what it asked in vain.
     """
     held = target.held
     has_state = store.get(held.number, DEPLOYMENT_KEY) is not None
     if has_state and target.missing:
         again = target.consumer.committed(target.missing, COMMITTED_MS)
-        if None not in again.values():
-            raise Retriable(f"somebody else committed the first offsets of {held.input} while it was restored")
+        for place in target.missing:
+            if again.get(place) is not None:
+                raise Retriable(f"somebody else committed the first offset of {place} while it was restored")
+    lost = [place for place in (held.input, held.internal) if place in target.missing]
+    if has_state and lost:
         raise Halt(
-            f"group {settings.group} has state but no committed offset for {target.missing[0]}",
+            f"group {settings.group} has state but no committed offset for {lost[0]}",
             f"set it to where the state was left (kafka-consumer-groups --reset-offsets), or {_anew(settings)}",
         )
     if not has_state and held.internal not in target.missing:
