@@ -63,3 +63,26 @@ def box(path: str) -> tuple[float, float, float, float]:
     """x, y, width and height of a rectangle drawn as `Mx,yhWvHh-WZ`."""
     x, y, width, height = (float(number) for number in re.findall(NUMBER, path)[:4])
     return x, y, width, height
+
+
+NAMES = ["Known", "Subscriber", "Lead", "MQL", "SQL", "Opportunity", "Customer"]
+
+
+@pytest.mark.parametrize("width", range(320, 1000, 40))
+def test_names_of_stages_stand_beside_one_another_at_any_width(width: int) -> None:
+    """Or aslant, where there is no room."""
+    spec = sankey(NAMES)
+    spec["signals"][0] = {"name": "room", "init": str(width)}
+    drawn = draw(spec, [{"from": 0, "to": 1, "count": 3}])
+    found = re.findall(
+        r'<text text-anchor="(\w+)" transform="translate\(([\d.]+),[\d.]+\)([^"]*)"[^>]*>(\w+)</text>', drawn
+    )
+    spans = []
+    for anchor, x, turned, name in found:
+        if name not in NAMES:
+            continue
+        left = float(x) - {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor] * 7.3 * len(name)
+        spans.append((left, left + 7.3 * len(name), turned))
+    assert len(spans) == len(NAMES) and (spans[0][2] or width > 600), "on a phone they don't"
+    for one, other in zip(spans, spans[1:], strict=False):
+        assert one[2] or one[1] < other[0]

@@ -7,6 +7,7 @@ that go over most stages, the one to the next, those back; where they come in li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,6 +17,8 @@ HEIGHT: Final = 380
 NODE: Final = 12
 LIFT: Final = 26  # of an arc, for each stage that it goes over
 LANE: Final = 18  # between flows back, where a count has room
+TIGHT: Final = 90  # between stages, below which their names stand aslant
+LETTER: Final = 7.5  # of a name, in pixels
 ARC: Final = 0.75  # of a Bézier curve's lift, what the curve itself comes to
 
 _OVER: Final = "(datum.to - datum.from - 1)"
@@ -31,7 +34,7 @@ def sankey(stages: Sequence[str]) -> Spec:
         [
             {"name": "margin", "update": "min(40, width / 16)"},
             {"name": "gap", "update": f"(width - 2 * margin - {NODE}) / {last}"},
-            {"name": "tight", "update": "gap < 90"},
+            {"name": "tight", "update": f"gap < {_room(stages)}"},
             {"name": "top", "update": f"(tight ? 96 : 46) + {ARC * LIFT} * max(0, over[1] || 0)"},
             {"name": "each", "update": f"(height - top - 8 - {LANE} * (lanes[1] || 0))"
                                        " / max(1, (most[1] || 0) + (behind[1] || 0))"},
@@ -97,6 +100,14 @@ def sankey(stages: Sequence[str]) -> Spec:
             _counts("back", "(datum.x0 + datum.x1) / 2", "datum.y", "'center'"),
         ],
     )  # fmt: skip
+
+
+def _room(stages: Sequence[str]) -> int:
+    """How far apart stages must stand for their names to lie side by side, the outermost flush with the edges."""
+    words = [LETTER * max(map(len, stage.split() or [stage])) for stage in stages]
+    ends = (0, len(stages) - 1)
+    sides = [width if place in ends else width / 2 for place, width in enumerate(words)]
+    return max([TIGHT, *(math.ceil(one + other) + 8 for one, other in zip(sides, sides[1:], strict=False))])
 
 
 def _counts(data: str, x: str, y: str, align: str) -> Spec:
