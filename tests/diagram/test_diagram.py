@@ -51,6 +51,7 @@ MARKUP = [
     '"', "#", "<b>", "&amp;", "%%", "%%{init: {}}%%", "$$x$$", "\\n", "fa:fa-car", "fas:fa-x", "end", "[", "]", "(",
     "}", "|", ";", ":", "`", "--", "\n", "\u2028", "漢字", "é", "#quot;", " ", "subgraph", "@{", "~~~", "%", "$", "\\",
 ]  # fmt: skip
+SVG = "{http://www.w3.org/2000/svg}"
 PLAIN = read(lifecycle_path("10ex"))
 LABEL = re.compile(r'^  s_\w+(?:\("(?P<box>.*)"\)| (?:-->|-\.->)\|"(?P<arrow>.*)"\| s_\w+)$')
 
@@ -138,6 +139,44 @@ def test_the_command_draws_to_a_file_and_counts_events(tmp_path: Path) -> None:
     result = CliRunner().invoke(group, ["diagram", "10ex", "--events", str(events), "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert "1 · does something identifiable" in out.read_text()
+
+
+LONG = [
+    "Marketing Qualified Lead (enterprise only)",
+    "Kundenbeziehungspflegeverantwortung",
+    "Sales & Co <now>",
+    "W" * 90,
+]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("stages", [2, 3, 5])
+def test_long_names_stay_in_their_boxes_and_the_legend_on_its_sheet(tmp_path: Path, stages: int) -> None:
+    """Whole ones are told where one points at the box."""
+    given_ = list(PLAIN.stages.items())[-stages:]
+    names = [LONG[place % len(LONG)] for place in range(stages)]
+    long = {
+        stage: part.model_copy(
+            update={"name": name, "owner": part.owner.model_copy(update={"value": f"{name} {place}"})}
+        )
+        for place, ((stage, part), name) in enumerate(zip(given_, names, strict=True))
+    }
+    moves = [one for one in PLAIN.transitions if one.to in long and isinstance(one.from_, str)][: stages - 2]
+    lifecycle = PLAIN.model_copy(update={"stages": long, "transitions": moves})
+    drawing = svg(lifecycle)
+    assert [title.text for title in ElementTree.fromstring(drawing).iter(f"{SVG}title")][1:] == names
+    file = tmp_path / "picture.html"
+    file.write_text(f"<!doctype html><title>t</title><link rel=icon href=data:,>{drawing}")
+    with opened(file, width=1400) as page:
+        outside = page.evaluate(
+            "() => { const inside = (one, box) => one.left >= box.left && one.right <= box.right &&"
+            " one.top >= box.top && one.bottom <= box.bottom, of = node => node.getBoundingClientRect();"
+            " const sheet = of(document.querySelector('svg'));"
+            " return [...document.querySelectorAll('text')].filter(text => !inside(of(text),"
+            " text.closest('.stage') ? of(text.closest('.stage').querySelector('.area')) : sheet))"
+            " .map(text => text.textContent) }"
+        )
+    assert outside == []
 
 
 @pytest.mark.browser

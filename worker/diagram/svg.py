@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from html import escape
 
@@ -9,10 +10,11 @@ from worker.definition.model import Lifecycle
 from worker.definition.parameters import kind_of
 from worker.diagram.arrows import Arrow, Volumes, arrows
 from worker.diagram.colours import colours, owner_name
-from worker.diagram.layout import LINE, ROUND, Box, Line, lay_out
+from worker.diagram.layout import LINE, ROUND, Box, Layout, Line, lay_out
 
 FONT = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
-LEGEND = 40  # height
+NAME_LETTERS = 18  # of a stage, on one line
+LETTER = 7.2  # of the legend
 BROAD = 6.0  # of a line whose head is drawn for it
 
 
@@ -25,7 +27,8 @@ def _svg(lifecycle: Lifecycle, volumes: Volumes | None, prefix: str) -> Iterator
     drawn = arrows(lifecycle, volumes)
     layout = lay_out(len(lifecycle.stages), drawn)
     known = colours(lifecycle)
-    width, height = layout.width, layout.height + LEGEND
+    legend, height = _legend(lifecycle, layout, any(arrow.backward for arrow in drawn))
+    width = layout.width
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lifecycle-picture" viewBox="0 0 {width:.0f} {height:.0f}"'
         f' width="{width:.0f}" height="{height:.0f}" role="img" aria-labelledby="{prefix}-title {prefix}-desc">'
@@ -52,20 +55,25 @@ def _svg(lifecycle: Lifecycle, volumes: Volumes | None, prefix: str) -> Iterator
         if volumes is not None:
             notes = [notes[0], f"{volumes.standing.get(name, 0):,} now, {volumes.entered.get(name, 0):,} entered"]
         yield from _box(layout.boxes[place], stage.name, notes, known[stage.owner.value].place)
-    yield from _legend(lifecycle, layout.height, any(arrow.backward for arrow in drawn))
+    yield from legend
     yield "</svg>"
 
 
 def _box(box: Box, name: str, notes: list[str], colour: int) -> Iterator[str]:
-    middle = box.y + box.height / 2 - 8 * (len(notes) - 1)
-    yield f'<g class="stage o{colour}">'
+    lines = [name]
+    if len(name) > NAME_LETTERS:
+        lines = textwrap.wrap(name, NAME_LETTERS, max_lines=2, placeholder="…")
+    x, middle = box.x + box.width / 2, box.y + box.height / 2 - 8 * (len(notes) - 1) - 9 * (len(lines) - 1)
+    yield f'<g class="stage o{colour}"><title>{escape(name)}</title>'
     yield f'<rect class="area" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width}" height="{box.height:.1f}" rx="9"/>'
     yield f'<rect class="bar" x="{box.x:.1f}" y="{box.y + 9:.1f}" width="5" height="{box.height - 18:.1f}" rx="2.5"/>'
     smaller = ' style="font-size:14.5px"' if len(name) > 14 else ""
-    yield f'<text class="name" x="{box.x + box.width / 2:.1f}" y="{middle - 2:.1f}"{smaller}>{escape(name)}</text>'
+    for number, line in enumerate(lines):
+        y = middle - 2 + 18 * number
+        yield f'<text class="name" x="{x:.1f}" y="{y:.1f}"{smaller}>{escape(line)}</text>'
     for number, note in enumerate(notes):
-        y = middle + 16 + 15 * number
-        yield f'<text class="note" x="{box.x + box.width / 2:.1f}" y="{y:.1f}">{escape(_short(note))}</text>'
+        y = middle + 16 + 18 * (len(lines) - 1) + 15 * number
+        yield f'<text class="note" x="{x:.1f}" y="{y:.1f}">{escape(_short(note))}</text>'
     yield "</g>"
 
 
@@ -117,17 +125,32 @@ def _words(line: Line) -> Iterator[str]:
     yield f'<text class="says {kind}" text-anchor="{words.anchor}">{"".join(lines)}</text>'
 
 
-def _legend(lifecycle: Lifecycle, top: float, backward: bool) -> Iterator[str]:
-    x, y = 18.0, top + 18
+def _legend(lifecycle: Lifecycle, layout: Layout, backward: bool) -> tuple[list[str], float]:
+    """What colours and lines mean, in as many rows as it takes, and where the sheet ends."""
+    drawn: list[str] = []
+    x, y = 18.0, layout.height + 18
+
+    def room(width: float) -> tuple[float, float]:
+        nonlocal x, y
+        if x > 18 and x + width > layout.width - 8:
+            x, y = 18.0, y + 22
+        place, x = x, x + width + 22
+        return place, y
+
     for owner, colour in colours(lifecycle).items():
-        name = owner_name(lifecycle, owner)
-        yield f'<rect class="bar o{colour.place}" x="{x:.0f}" y="{y - 9:.0f}" width="11" height="11" rx="3"/>'
-        yield f'<text class="legend" x="{x + 17:.0f}" y="{y:.0f}">{escape(name)}</text>'
-        x += 17 + 7.2 * len(name) + 22
+        name = _short(owner_name(lifecycle, owner))
+        left, base = room(17 + LETTER * len(name))
+        drawn += [
+            f'<rect class="bar o{colour.place}" x="{left:.0f}" y="{base - 9:.0f}" width="11" height="11" rx="3"/>',
+            f'<text class="legend" x="{left + 17:.0f}" y="{base:.0f}">{escape(name)}</text>',
+        ]
     for kind, name in (("forward", "forward"), *((("backward", "back"),) if backward else ())):
-        yield f'<path class="line {kind}" stroke-width="1.8" d="M{x:.0f} {y - 4:.0f}h22"/>'
-        yield f'<text class="legend" x="{x + 28:.0f}" y="{y:.0f}">{name}</text>'
-        x += 28 + 7.2 * len(name) + 22
+        left, base = room(28 + LETTER * len(name))
+        drawn += [
+            f'<path class="line {kind}" stroke-width="1.8" d="M{left:.0f} {base - 4:.0f}h22"/>',
+            f'<text class="legend" x="{left + 28:.0f}" y="{base:.0f}">{name}</text>',
+        ]
+    return drawn, y + 22
 
 
 def _figure(lifecycle: Lifecycle, given: str) -> str:
@@ -138,7 +161,7 @@ def _figure(lifecycle: Lifecycle, given: str) -> str:
 
 
 def _short(note: str) -> str:
-    return note if len(note) <= 28 else note[:27] + "…"
+    return note if len(note) <= 25 else note[:24] + "…"
 
 
 def _described(lifecycle: Lifecycle, drawn: list[Arrow]) -> str:
