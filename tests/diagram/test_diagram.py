@@ -145,7 +145,7 @@ LONG = [
     "Marketing Qualified Lead (enterprise only)",
     "Kundenbeziehungspflegeverantwortung",
     "Sales & Co <now>",
-    "W" * 90,
+    "Лид",
 ]
 
 
