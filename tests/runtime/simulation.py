@@ -24,7 +24,6 @@ from tests.runtime.standin import Contact, StandIn, read
 from tests.runtime.support import (
     CONTACTS,
     DEAD,
-    GROUP,
     INPUT,
     OUTPUT,
     event,
@@ -398,8 +397,3 @@ class Simulation:
             f"{header(record, 'lifecycle-source-partition')}@{header(record, 'lifecycle-source-offset')}"
             for record in self.cluster.records(DEAD)
         ]
-
-
-def committed_of(simulation: Simulation) -> dict[str, int]:
-    """The group's committed offsets, readable."""
-    return {str(place): offset for place, offset in simulation.cluster.committed(GROUP).items()}

@@ -15,7 +15,6 @@ CAME: Final = {
     "contact.erased": "took away what was before it and changed",
     **dict.fromkeys(("contact.merged", "contact.identified", "contact.split"), "says who is whom and changed"),
 }
-QUIET: Final = frozenset({"signal", "hygiene.failed"})
 
 
 def render(explained: Explanation) -> Iterator[Text]:

@@ -124,12 +124,6 @@ class Expression:
     text: str
     ast: Ast
 
-    @property
-    def constant_text(self) -> str | None:
-        """The text that the expression is, where it is nothing but one (`'demo'`)."""
-        value = self.ast["value"] if self.ast["type"] == "literal" else None
-        return value if isinstance(value, str) else None
-
 
 def parse(text: str, names: Mapping[str, Ast] | None = None) -> Expression:
     """The expression of a text. Raises: ExpressionError with the place of the fault."""
