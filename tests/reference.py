@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from worker.definition.expression import ParsedPattern, parse, parse_pattern
+from worker.definition.expression import parse
 from worker.definition.model import Lifecycle, Transition
 from worker.definition.parameters import parameter_values
+from worker.definition.pattern import ParsedPattern, parse_pattern
 from worker.definition.places import scope_of
 from worker.fold.outcome import Event
 

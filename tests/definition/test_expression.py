@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worker.definition.errors import ExpressionError
-from worker.definition.expression import FUNCTIONS, Scope, is_timed, parse, parse_pattern
+from worker.definition.expression import is_timed, parse
+from worker.definition.pattern import parse_pattern
+from worker.definition.scope import FUNCTIONS, Scope
 from worker.definition.syntax import duration_ms, parse_syntax
 
 SCOPE = Scope(

@@ -10,11 +10,13 @@ import ast
 from collections.abc import Callable
 
 from worker.definition.errors import ExpressionError, Fault
-from worker.definition.expression import EVERYTHING, Ability, Scope, is_timed, parse, parse_pattern
+from worker.definition.expression import is_timed, parse
 from worker.definition.kinds import Kind, described, kind_of
 from worker.definition.model import Lifecycle
 from worker.definition.needs import EventTypes, Need, Part, circle, needs_of, signals_of_moves
+from worker.definition.pattern import parse_pattern
 from worker.definition.places import Place, Steps, places, scope_of
+from worker.definition.scope import EVERYTHING, Ability, Scope
 from worker.definition.structure import faults_of_structure
 from worker.definition.walks import CIRCLES_MAX, can_be_gone, circles
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Literal
 
 from worker.definition.errors import ExpressionError
-from worker.definition.expression import ENVELOPE, Scope
 from worker.definition.parameters import kind_of as kind_of_parameter
+from worker.definition.scope import ENVELOPE, Scope
 
 Kind = Literal["boolean", "number", "duration", "time", "text", "list", "any"]
 

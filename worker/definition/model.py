@@ -5,7 +5,8 @@ hold together; `worker.definition.reader` gives both their file, line and column
 with more could stand) are widened here, so that everything after sees one form only.
 
 An expression is a guard over `event`, `traits`, facts, signals, conditions, parameters, `score`, `stage`, `status`
-(`worker.definition.expression`). A pattern names what happens, everywhere in the same words:
+(`worker.definition.expression`). A pattern (`worker.definition.pattern`) names what happens, in the same words
+everywhere:
 
     email.replied                         an event of this type
     email.replied when event.machine      the same, when the guard holds

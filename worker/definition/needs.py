@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from worker.definition.expression import ParsedPattern, Scope, parse_pattern
 from worker.definition.model import Lifecycle
+from worker.definition.pattern import ParsedPattern, parse_pattern
+from worker.definition.scope import Scope
 
 Part = tuple[str, str]  # ("signal" | "fact" | "condition", its name)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.definition import vocabulary
-from worker.definition.expression import Ability, Scope
 from worker.definition.habits import duration_meant
 from worker.definition.model import Lifecycle, Sla, Transition
+from worker.definition.scope import Ability, Scope
 
 Steps = tuple[str | int, ...]
 Form = Literal["guard", "number", "duration", "text", "value", "pattern", "type", "trait"]

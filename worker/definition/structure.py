@@ -8,10 +8,10 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from worker.definition.errors import Fault
-from worker.definition.expression import RESERVED, SETBACK
 from worker.definition.habits import duration_meant
 from worker.definition.model import BusinessHours, Lifecycle
 from worker.definition.nearest import nearest, suggestion
+from worker.definition.scope import RESERVED, SETBACK
 from worker.definition.syntax import duration_ms
 
 Steps = tuple[str | int, ...]

@@ -23,10 +23,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from worker.definition.expression import SETBACK
 from worker.definition.model import Lifecycle
 from worker.definition.needs import signals_of_moves
 from worker.definition.parameters import parameter_values
+from worker.definition.scope import SETBACK
 from worker.definition.trees import copied
 
 CIRCLES_MAX = 500  # circles looked at; a definition with more is refused

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from worker.definition.expression import ENVELOPE, ParsedPattern
 from worker.definition.model import Transition
+from worker.definition.pattern import ParsedPattern
+from worker.definition.scope import ENVELOPE
 from worker.explain.values import Attempt, Condition, Kind, Seen
 from worker.fold.state import State
 from worker.instants import format_instant

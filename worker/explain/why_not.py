@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
-from worker.definition.expression import ParsedPattern
+from worker.definition.pattern import ParsedPattern
 from worker.explain.reasons import Now, Probe, Reasons
 from worker.explain.solve import ABSENT, Assignment, solutions
 from worker.explain.values import Missing, Remedy, Way, WhyNot

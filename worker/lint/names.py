@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 
 from schemas.data_in import DATA
 from schemas.fields import FIELDS
-from worker.definition.expression import SETBACK
 from worker.definition.model import Statuses
 from worker.definition.places import Place
+from worker.definition.scope import SETBACK
 from worker.lint.findings import Remark
 from worker.lint.machine import Look
 from worker.lint.subject import Text

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
-from worker.definition.expression import ParsedPattern
+from worker.definition.pattern import ParsedPattern
 from worker.lint.axioms import axioms
 from worker.lint.explorer import Found
 from worker.lint.formula import Formula, Solver, conjunction, negation

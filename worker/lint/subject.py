@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from worker.definition.expression import SETBACK, ParsedPattern
 from worker.definition.model import Lifecycle
+from worker.definition.pattern import ParsedPattern
 from worker.definition.places import Place, Steps, places
+from worker.definition.scope import SETBACK
 from worker.plan import Plan, compile_plan, support
 from worker.plan.expressions import source
 from worker.plan.meaning import Meaning

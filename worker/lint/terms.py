@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-from worker.definition.expression import SETBACK, ParsedPattern
+from worker.definition.pattern import ParsedPattern
+from worker.definition.scope import SETBACK
 from worker.lint.formula import Atom, Domain, Formula, conjunction, disjunction, negation
 from worker.lint.subject import Subject
 from worker.plan.support import COUNT_CAP, DAY_MS, IDS_KEPT, equal, less, less_or_equal

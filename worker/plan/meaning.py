@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from worker.definition.expression import ParsedPattern, parse, parse_pattern
+from worker.definition.expression import parse
 from worker.definition.model import Lifecycle
 from worker.definition.parameters import duration_ms, parameter_values
+from worker.definition.pattern import ParsedPattern, parse_pattern
 from worker.definition.places import scope_of
 from worker.machine import Edge, build, read
 from worker.plan.expressions import Names, event_fields, source, trait_names

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from worker.definition.expression import ParsedPattern
+from worker.definition.pattern import ParsedPattern
 from worker.fold.outcome import Output
 from worker.plan import Plan
 from worker.plan.generate import ARGUMENTS, Generator, in_words
