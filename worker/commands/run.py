@@ -37,6 +37,15 @@ SAYS: Final = {
     "contacts_topic": "compacted: where each contact stands",
     "too_late": "what becomes of events older than a contact's horizon",
     "on_new_definition": "whether contacts folded under an older definition are taken over",
+    "output_retention_ms": "how long a topic of events out that has to be made keeps them; -1: for ever",
+    "dead_letter_retention_ms": "the same, of a topic of dead letters",
+    "batch_records": "records read in one transaction",
+    "batch_bytes": "bytes read of one topic in one transaction",
+    "batch_output_bytes": "bytes written in one transaction, about",
+    "backoff_ms": "before the first try again; each next one waits longer",
+    "backoff_ms_max": "the longest wait before a try",
+    "log_level": "the least that is logged",
+    "log_format": "auto: for people on a terminal, else JSON",
 }
 HARD_STOP: Final = 1  # exit status where the batch in hand took longer than stop_timeout_ms
 
@@ -48,7 +57,7 @@ def _setting_options(function: F) -> F:
     names = [*FIRST, *(name for name in Settings.model_fields if name not in FIRST and name not in NO_FLAG)]
     for name in reversed(names):
         field = Settings.model_fields[name]
-        says = field.description or SAYS.get(name, name.replace("_", " "))
+        says = field.description or SAYS[name]
         default = field.default
         if default not in (None, "", (), Path()) and not isinstance(default, bool) and not field.is_required():
             says += f" [{default}]"
