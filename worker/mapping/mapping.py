@@ -115,50 +115,39 @@ class Mapping:
         raw: bytes | None,
         only: Container[str] | None,
     ) -> list[Result]:
-        """What the items of a record come to; `raw` is the record's bytes, where it came as bytes."""
-        results, refused = self._items_of(document, first, header, key, raw, only)
-        if raw is not None and refused:
+        """What the items of a record come to; `first` is what the first step took, `raw` the bytes it came as."""
+        one, whole = self._one, False
+        while True:
+            bads, taken = take_items(self._steps, document, first, header, key)
+            results: list[Result] = [_refused(bad, Item(document), raw) for bad in bads]
+            refused = bool(bads)
+            for each in taken:
+                owner, step, found = each
+                several, start = found.__class__ is list, None
+                parent = owner.parent if found is owner.value and not several else owner.value
+                for place_, value in enumerate(found if several else (found,)):
+                    if only is not None and item_of(each, place_).path not in only:
+                        continue
+                    try:
+                        made = one(value, document, parent, header, key)[1]
+                    except Bad as bad:
+                        results.append(_refused(bad, item_of(each, place_), None))
+                        refused = True
+                        continue
+                    if isinstance(made, list):
+                        results += made
+                        continue
+                    if start is None:
+                        start = step.path(owner) if several else item_of(each, place_).path
+                    results.append(Dropped(made, f"{start}[{place_}]" if several else start))
+            if raw is None or whole or not refused:
+                return results or [Dropped(_NO_ITEMS, "$")]
             # What is refused is kept whole, with the fields that nothing reads: those weren't decoded.
             try:
-                whole = read_body(raw, self.model.reads)
+                document, whole = read_body(raw, self.model.reads), True
             except BodyError:  # what is passed over unread may hold what no reader takes, as a number of 400 digits
                 return [result._replace(raw=raw) if isinstance(result, Refused) else result for result in results]
-            results, _ = self._items_of(whole, self._first(whole, header, key), header, key, raw, only)
-        return results
-
-    def _items_of(
-        self,
-        document: Any,
-        first: Any,
-        header: Readonly[str, str],
-        key: Any,
-        raw: bytes | None,
-        only: Container[str] | None,
-    ) -> tuple[list[Result], bool]:
-        """What each item comes to, and whether one was refused; `first` is what the first step took."""
-        bads, taken = take_items(self._steps, document, first, header, key)
-        results: list[Result] = [_refused(bad, Item(document), raw) for bad in bads]
-        refused, one = bool(bads), self._one
-        for each in taken:
-            owner, step, found = each
-            several, start = found.__class__ is list, None
-            parent = owner.parent if found is owner.value and not several else owner.value
-            for place_, value in enumerate(found if several else (found,)):
-                if only is not None and item_of(each, place_).path not in only:
-                    continue
-                try:
-                    made = one(value, document, parent, header, key)[1]
-                except Bad as bad:
-                    results.append(_refused(bad, item_of(each, place_), None))
-                    refused = True
-                    continue
-                if isinstance(made, list):
-                    results += made
-                    continue
-                if start is None:
-                    start = step.path(owner) if several else item_of(each, place_).path
-                results.append(Dropped(made, f"{start}[{place_}]" if several else start))
-        return results or [Dropped(_NO_ITEMS, "$")], refused
+            first = self._first(document, header, key)
 
     def _document(self, body: bytes) -> Any:
         if self._decode is not None and len(body) <= MAX_BYTES:
