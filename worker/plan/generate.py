@@ -117,6 +117,15 @@ class Generator:
         body.append("return h")
         self.function(f"applies_{number}", "s, e, t, y, z", body)
 
+    def _said(self, given: str | None) -> str:
+        """Source of what the event says beside an id, None where it says nothing: then what was said before stands."""
+        if given is None:
+            return "None"
+        node = self.meaning.parse(given)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "event":
+            return f"e.get({node.attr!r})"
+        return self.meaning.guard(node)
+
     def _fact(self, name: str, kind: str) -> list[str]:
         fact, place = self.meaning.lifecycle.facts[name], self.meaning.names.facts[name][0]
         node = self.meaning.parse(fact.from_)
@@ -126,8 +135,7 @@ class Generator:
             removed = self.meaning.any_of(self.meaning.patterns(fact.removed_by or []), kind)
             value = source(self.meaning.names.expand(node), self.meaning.names)
             if added:
-                amount = self.meaning.text(fact.amount) if fact.amount else "None"
-                currency = self.meaning.text(fact.currency) if fact.currency else "None"
+                amount, currency = self._said(fact.amount), self._said(fact.currency)
                 lines.append(f"if {added}: add_id(F[{place}], {value}, {amount}, {currency})")
             if removed:
                 lines.append(f"if {removed}: F[{place}].pop(text({value}), None)")
