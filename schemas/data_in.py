@@ -40,7 +40,7 @@ class Traits(Incoming):
     employees: Number | None = None
     """Number of people the company employs."""
     tech_stack: Texts | None = None
-    """Products that the company uses."""
+    """Products that the company uses: a list, or a text that names them."""
     referred_by: Id | None = None
     """The contact that referred this one."""
 

@@ -63,7 +63,7 @@ Number = Annotated[
     AfterValidator(number_fits),
     Field(json_schema_extra={"minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}),
 ]
-Texts = list[StrictStr]
+Texts = StrictStr | list[StrictStr]  # one text is as good as a list of it
 Time = Annotated[StrictStr, AfterValidator(is_time), Field(json_schema_extra={"format": "date-time"})]
 Instant = Annotated[
     StrictStr,

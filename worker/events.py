@@ -89,7 +89,7 @@ _EXPECTED: Final[Mapping[type, str]] = {
     bool: "true or false",
     _Id: "text",
     _Number: "a number",
-    _Texts: "a list of texts",
+    _Texts: "text or a list of texts",
 }
 
 
@@ -342,7 +342,7 @@ def _check_value(value: Any, expected: type | None, path: str, depth: int) -> No
         _check_id(path, value)
         right = True
     else:
-        right = False
+        right = found is str and expected is _Texts
     if expected is not None and not right:
         raise _wrong_type(path, _EXPECTED[expected], value)
 
