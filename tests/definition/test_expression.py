@@ -300,7 +300,8 @@ def test_a_pattern_s_guard_is_found_in_the_pattern() -> None:
     [
         ("seen(intent)", False), ("since(intent, setback)", False), ("count(intent) > 3", False),
         ("count(intent, since=setback) > 3", False), ("count(intent, 7d) > 3", True), ("last(intent) > 7d", True),
-        ("days_in_stage() > 3", True), ("score > 3", True), ("score.behaviour > 3", True), ("score.fit > 3", False),
+        ("days_in_stage() > 3", True), ("days_in_stage > 3", True),
+        ("score > 3", True), ("score.behaviour > 3", True), ("score.fit > 3", False),
         ("keen", True), ("fit", False), ("not (icp_fit or keen)", True), ("event.amount > 3", False),
     ],
 )  # fmt: skip

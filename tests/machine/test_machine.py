@@ -57,6 +57,18 @@ def test_stages_are_its_states() -> None:
     ]  # fmt: skip
 
 
+def test_one_stage_is_a_lifecycle_too_which_nobody_leaves() -> None:
+    alone = read_lifecycle("""
+lifecycle: alone
+version: 1
+title: Alone
+stages:
+  known: {name: Known, means: We know of it., owner: marketing, goal: Keep it known.}
+""")
+    assert read(build(alone)) == []
+    assert boxes(build(alone)) == [Box("known", "Known", True, True)]
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(lifecycles())
 def test_every_transition_is_an_edge_from_each_of_its_stages(lifecycle: Lifecycle) -> None:

@@ -345,8 +345,8 @@ class Lifecycle(Part):
     facts: dict[Identifier, Fact] = {}
     score: Score = Score()
     conditions: dict[Identifier, Guard] = {}
-    stages: Annotated[dict[Identifier, Stage], Field(min_length=2)]
-    transitions: list[Transition]
+    stages: Annotated[dict[Identifier, Stage], Field(min_length=1)]
+    transitions: list[Transition] = []
     statuses: Statuses | None = None
     segments: dict[Identifier, Segment] = {}
     company: Company | None = None

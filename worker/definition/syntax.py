@@ -9,6 +9,7 @@ cannot come into being, so the allow-list of nodes is the grammar itself:
     sum       product {(+ -) product}     product  sign {(* / %) sign}     sign  [-] sign | term
     term      number | duration | "text" | true false none | (choice)
               | name | name(arguments) | name.field | name["field"]
+                        (days_in_stage is days_in_stage())
     list      ( constant or name, ... )  |  [ ... ]
 
 Nodes carry `col_offset` and `end_col_offset` in characters of the text, on line 1. A duration such as `7d` is a
@@ -33,6 +34,7 @@ TEXT_MAX = 200  # characters of a text in quotes
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "none": None}
 KEYWORDS = frozenset({"and", "or", "not", "in", "if", "else"})
+BARE = frozenset({"days_in_stage"})  # functions without arguments: their name is enough
 
 _TOKEN = re.compile(
     r"""(?P<number>\d+(?:\.\d+)?)(?P<unit>[A-Za-z_]\w*)?
@@ -360,6 +362,8 @@ class _Parser:
             return _span(node, word.offset, field.end)
         if self.at("["):
             return self.subscript(name)
+        if word.word in BARE:
+            return _span(ast.Call(func=name, args=[], keywords=[]), word.offset, word.end)
         return name
 
     def subscript(self, name: ast.Name) -> ast.expr:

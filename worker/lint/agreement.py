@@ -27,7 +27,8 @@ def _stages(look: Look) -> Iterator[Remark]:
     count = len(lifecycle.stages)
     if not STAGES_MIN <= count <= STAGES_MAX:
         why = "fewer than five hide where contacts stall" if count < STAGES_MIN else "more than eight are hard to keep"
-        yield Remark(("stages",), "stage-count", f"{count} stages: {why}; split or join some", on_key=True)
+        stages = "1 stage" if count == 1 else f"{count} stages"
+        yield Remark(("stages",), "stage-count", f"{stages}: {why}; split or join some", on_key=True)
     order = list(lifecycle.stages)
     for place, (name, stage) in enumerate(lifecycle.stages.items()):
         entered = any(
