@@ -10,7 +10,7 @@ from worker.definition.errors import UnknownNames
 from worker.definition.reader import read, turn
 from worker.definition.scenario import ExpectedContact, Scenario, read_scenarios
 from worker.scenarios import Runner
-from worker.shipped import UnknownLifecycle, folder, lifecycle_names, lifecycle_path, scenarios_path
+from worker.shipped import folder, lifecycle_names, lifecycle_path, scenarios_path
 
 SHIPPED = [scenario for path in sorted(folder().glob("*.scenarios.yaml")) for scenario in read_scenarios(path)]
 RUNNER = Runner()
@@ -92,7 +92,7 @@ def test_a_lifecycle_may_be_named_by_a_path_beside_the_scenarios(tmp_path: Path)
     path.write_text(BEGIN.format(expect="{stage: mql}", lifecycle="own.yaml"))
     (scenario,) = read_scenarios(path)
     assert Runner().run(scenario).passed
-    with pytest.raises(UnknownLifecycle):
+    with pytest.raises(UnknownNames, match=r"^<text>:3:14: unknown-lifecycle: no lifecycle or file named 'own.yaml'"):
         run("{stage: mql}", lifecycle="own.yaml")
 
 

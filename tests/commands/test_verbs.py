@@ -116,6 +116,11 @@ def test_a_scenario_that_names_what_is_not_there_fails_and_the_others_are_run(tm
     slipped, whole = map(json.loads, told.stdout.splitlines())
     assert (slipped["passed"], whole["passed"], whole["faults"]) == (False, True, [])
     assert "did you mean 'prospect'" in slipped["faults"][0]
+    file.write_text(SLIPPED.replace("10ex", "10xe", 1))
+    told = lifecycle("test", str(file))
+    assert told.exit_code == 1
+    assert "own.scenarios.yaml:2:14: unknown-lifecycle: no lifecycle or file named '10xe'; did you mean" in told.stderr
+    assert "2 scenarios, 1 failed" in told.stdout
 
 
 def test_a_fault_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

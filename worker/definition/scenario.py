@@ -155,6 +155,13 @@ class Scenario:
             fault._replace(path=(self._place, "expect", *fault.path)) for fault in _unknown(self.expect, lifecycle)
         ]
         faults += [fault._replace(path=(self._place, "parameters", *fault.path)) for fault in _turned(self, lifecycle)]
+        return self._located(faults)
+
+    def findings(self, key: str, code: str, message: str) -> list[Finding]:
+        """One fault of the value that one of its keys has, at its place."""
+        return self._located([Fault((self._place, key), code, message)])
+
+    def _located(self, faults: list[Fault]) -> list[Finding]:
         if self._document is not None:
             return located(self._document, faults)
         return [Finding(self.source, self.line, 1, fault.code, fault.message) for fault in faults]

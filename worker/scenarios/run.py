@@ -66,8 +66,8 @@ class Runner:
         self._plans: dict[tuple[Path, tuple[tuple[str, Value], ...]], Plan] = {}
 
     def run(self, scenario: Scenario) -> Result:
-        """Raises: DefinitionError for a definition with faults; UnknownNames for a name or parameter that the lifecycle
-        doesn't have; UnknownLifecycle where there is none of that name."""
+        """Raises: DefinitionError for a definition with faults; UnknownNames for a lifecycle that isn't there, and for
+        a name or parameter that it doesn't have."""
         path = _definition(scenario)
         unknown = scenario.unknown_names(self._lifecycle(path))
         if unknown:
@@ -112,14 +112,17 @@ class Runner:
 
 
 def _definition(scenario: Scenario) -> Path:
-    """The definition that the scenario names: a shipped one, or a path from the working folder or its own."""
+    """The definition that the scenario names: a shipped one, or a path from the working folder or its own.
+
+    Raises: UnknownNames where there is none.
+    """
     try:
         return lifecycle_path(scenario.lifecycle)
-    except UnknownLifecycle:
+    except UnknownLifecycle as error:
         beside = Path(scenario.source).parent / scenario.lifecycle
         if beside.is_file():
             return beside
-        raise
+        raise UnknownNames(scenario.findings("lifecycle", "unknown-lifecycle", str(error))) from None
 
 
 class _Found:
