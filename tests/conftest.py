@@ -7,9 +7,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.broker.fixtures import broker, broker_address, module_broker, own_broker, secure_broker
+from tests.broker.fixtures import broker, broker_address, module_broker, own_broker, proxy, secure_broker
 
-__all__ = ["broker", "broker_address", "module_broker", "own_broker", "secure_broker"]
+__all__ = ["broker", "broker_address", "module_broker", "own_broker", "proxy", "secure_broker"]
 
 # Deadlines are off: on a busy two-core machine they measure the neighbours, not the code.
 settings.register_profile("dev", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])

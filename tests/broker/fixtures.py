@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 import pytest
 
 from tests.broker.kafka import Broker, NoBroker
+from tests.broker.proxy import Proxy
 from tests.broker.secure import SecureBroker
 
 Started = TypeVar("Started", bound=Broker)
@@ -71,9 +72,16 @@ def own_broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="module")
-def module_broker() -> Iterator[Broker]:
+def proxy() -> Iterator[Proxy]:
+    """Before `module_broker`, for those who connect to its address."""
+    with Proxy() as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def module_broker(proxy: Proxy) -> Iterator[Broker]:
     """A broker for the tests of one module, which may stop, hang or kill it and leave it running."""
-    broker = begin(Broker())
+    broker = begin(Broker(properties=proxy.properties))
     try:
         yield broker
     finally:

@@ -50,6 +50,7 @@ class Closes(Protocol):
     def close(self) -> None: ...
 
 
+Answer = TypeVar("Answer")
 Opened = TypeVar("Opened", bound=Closes)
 
 
@@ -86,10 +87,12 @@ class World:
         return name
 
     def producer(self, transactional_id: str | None = None) -> Producer:
-        return self._keep(self.main.producer(transactional_id or self.name("transactions")))
+        name = transactional_id or self.name("transactions")
+        return self._keep(self.patiently(lambda: self.main.producer(name)))
 
     def consumer(self, group: str, topic: str, instance_id: str | None = None) -> Consumer:
-        return self._keep(self.transport().consumer(group, [topic], instance_id))
+        transport = self.transport()
+        return self._keep(self.patiently(lambda: transport.consumer(group, [topic], instance_id)))
 
     def reader(self, positions: Mapping[TopicPartition, int]) -> Reader:
         reader = self._keep(self.main.reader())
@@ -102,6 +105,17 @@ class World:
         while not condition():
             assert time.monotonic() < deadline, f"not within {self.limit_seconds} s: {what}"
             step()
+
+    def patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """The answer, once the log is there to give it."""
+        answers: list[Answer] = []
+
+        def step() -> None:
+            with suppress(Retriable):
+                answers.append(ask())
+
+        self.until(step, lambda: bool(answers), "an answer")
+        return answers[0]
 
     def read_all(self, partitions: Iterable[TopicPartition], reader: Reader | None = None) -> list[Record]:
         """Every record a reader sees up to the end offsets of now: no transaction may be open on the partitions."""

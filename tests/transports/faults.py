@@ -14,9 +14,10 @@ import pytest
 
 from tests.broker import Broker
 from tests.broker.kafka import free_ports
+from tests.broker.proxy import END_TXN, TXN_OFFSET_COMMIT, Proxy
 from tests.processes import GONE_SECONDS
 from tests.transports.conformance import WAIT_MS, World, publish, sends, values
-from worker.transports.base import Record, TopicPartition, Transport
+from worker.transports.base import Consumer, Producer, Record, TopicPartition, Transport
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, Retriable, TransportError
 
 LIMIT_MS = 2_000
@@ -31,16 +32,27 @@ class BrokerFaults:
         raise NotImplementedError("a subclass gives the transport")
 
     quick: ClassVar[Mapping[str, Any]] = {}
-    """The client's options for a delivery timeout below two seconds."""
+    """The client's options for a delivery timeout of four seconds."""
 
     @pytest.fixture
     def world(self, module_broker: Broker) -> Iterator[World]:
-        world = World(lambda: self.open(module_broker.address, self.quick), limit_seconds=60)
+        world = World(lambda: self.open(module_broker.address), limit_seconds=90)
         try:
             yield world
         finally:
             module_broker.start()
             module_broker.resume()
+            world.close()
+
+    @pytest.fixture
+    def proxied(self, module_broker: Broker, proxy: Proxy) -> Iterator[World]:
+        """A world that reaches the broker by the proxy."""
+        assert module_broker.pid
+        world = World(lambda: self.open(proxy.address), limit_seconds=90)
+        try:
+            yield world
+        finally:
+            proxy.mend()
             world.close()
 
     @staticmethod
@@ -51,6 +63,17 @@ class BrokerFaults:
             call()
         assert time.monotonic() - started < limit_ms / 1000 + SLACK_SECONDS
         return caught.value
+
+    @staticmethod
+    def within_its_limit_closed(producer: Producer) -> None:
+        started = time.monotonic()
+        producer.close()
+        assert time.monotonic() - started < SLACK_SECONDS
+
+    def impatient(self, world: World, broker: Broker, name: str) -> Producer:
+        """A producer whose records expire soon."""
+        transport = self.open(broker.address, self.quick)
+        return world.patiently(lambda: transport.producer(name))
 
     def worker(self, world: World) -> tuple[str, TopicPartition, TopicPartition, str]:
         """A source and a target, and names for a group and a transactional id."""
@@ -65,7 +88,7 @@ class BrokerFaults:
         group, source, target, name = self.worker(world)
         consumer = world.consumer(group, source.topic)
         world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
-        producer = world.producer(name)
+        producer = self.impatient(world, module_broker, name)
         producer.begin()
         producer.send(sends(target.topic, 1))
         producer.flush(WAIT_MS)
@@ -88,7 +111,7 @@ class BrokerFaults:
 
     def test_a_commit_looks_at_records_that_nobody_flushed(self, world: World, module_broker: Broker) -> None:
         target = world.topic()
-        producer = world.producer()
+        producer = self.impatient(world, module_broker, world.name("transactions"))
         publish(producer, sends(target, 1))
         producer.begin()
         module_broker.pause()
@@ -116,13 +139,42 @@ class BrokerFaults:
         error = self.within_its_limit(calls[call])
         assert isinstance(error, Retriable)
         assert isinstance(error, CommitUnknown) == (call == "commit")
-        started = time.monotonic()
-        producer.close()
-        assert time.monotonic() - started < SLACK_SECONDS
+        self.within_its_limit_closed(producer)
 
+    @pytest.mark.parametrize("answered", [True, False], ids=["answer lost", "request lost"])
     def test_after_a_commit_without_an_answer_the_log_tells_the_truth(
-        self, world: World, module_broker: Broker
+        self, answered: bool, proxied: World, proxy: Proxy
     ) -> None:
+        producer, consumer, source, target, name = self.half_way(proxied)
+        producer.send_offsets({source: 7}, consumer.group_metadata(), WAIT_MS)
+        lost = proxy.cut(END_TXN, answered=answered)
+        with pytest.raises(CommitUnknown):
+            producer.commit(LIMIT_MS)
+        assert lost.is_set()
+        producer.close()
+        proxy.mend()
+        proxied.producer(name)
+        assert proxied.patiently(lambda: consumer.committed([source])) == {source: 7 if answered else None}
+        assert len(proxied.read_all([target])) == (3 if answered else 0)
+
+    @pytest.mark.parametrize("answered", [True, False], ids=["answer lost", "request lost"])
+    def test_offsets_are_sent_for_no_longer_than_their_limit_though_the_group_s_coordinator_is_gone(
+        self, answered: bool, proxied: World, proxy: Proxy
+    ) -> None:
+        producer, consumer, source, target, name = self.half_way(proxied)
+        lost = proxy.cut(TXN_OFFSET_COMMIT, answered=answered)
+        metadata = consumer.group_metadata()
+        error = self.within_its_limit(lambda: producer.send_offsets({source: 7}, metadata, LIMIT_MS))
+        assert isinstance(error, Retriable)
+        assert lost.is_set()
+        self.within_its_limit_closed(producer)
+        proxy.mend()
+        proxied.producer(name)
+        assert proxied.patiently(lambda: consumer.committed([source])) == {source: None}
+        assert proxied.read_all([target]) == []
+
+    def half_way(self, world: World) -> tuple[Producer, Consumer, TopicPartition, TopicPartition, str]:
+        """A producer with three records written in an open transaction, a member of the group, and as `worker`."""
         group, source, target, name = self.worker(world)
         consumer = world.consumer(group, source.topic)
         world.until(lambda: consumer.poll(50, 10), lambda: bool(consumer.assignment()), "the assignment")
@@ -130,16 +182,7 @@ class BrokerFaults:
         producer.begin()
         producer.send(sends(target.topic, 3))
         producer.flush(WAIT_MS)
-        producer.send_offsets({source: 7}, consumer.group_metadata(), WAIT_MS)
-        module_broker.pause()
-        with pytest.raises(CommitUnknown):
-            producer.commit(LIMIT_MS)
-        producer.close()
-        module_broker.resume()
-        world.producer(name)
-        committed = consumer.committed([source])[source]
-        assert committed in (None, 7)
-        assert len(world.read_all([target])) == (0 if committed is None else 3)
+        return producer, consumer, source, target, name
 
     def test_a_broker_that_dies_under_commits_leaves_whole_transactions(
         self, world: World, module_broker: Broker
@@ -156,13 +199,15 @@ class BrokerFaults:
         try:
             with pytest.raises(TransportError) as caught:
                 while acknowledged < COMMITS_MAX:
+                    # The first may take long on a busy machine; it is those after it that die.
+                    limit_ms = LIMIT_MS if acknowledged else WAIT_MS
                     producer.begin()
                     producer.send(sends(target.topic, 5, start=acknowledged * 5))
-                    producer.flush(LIMIT_MS)
-                    producer.send_offsets({source: acknowledged + 1}, metadata, LIMIT_MS)
-                    producer.commit(LIMIT_MS)
+                    producer.flush(limit_ms)
+                    producer.send_offsets({source: acknowledged + 1}, metadata, limit_ms)
+                    producer.commit(limit_ms)
                     acknowledged += 1
-                    if acknowledged == 1:  # the first may take long on a busy machine; it is those after it that die
+                    if acknowledged == 1:
                         killer.start()
         finally:
             killer.cancel()
@@ -172,32 +217,10 @@ class BrokerFaults:
         assert acknowledged > 0
         producer.close()
         module_broker.start()
-
-        def fresh() -> None:
-            try:
-                world.producer(name)
-            except Retriable:
-                return
-            done.append(True)
-
-        done: list[bool] = []
-        world.until(fresh, lambda: bool(done), "a new producer")
-        committed = self.patiently(world, lambda: consumer.committed([source])[source])
+        world.producer(name)
+        committed = world.patiently(lambda: consumer.committed([source])[source])
         assert committed in (acknowledged, acknowledged + 1)
         assert values(world.read_all([target])) == [b"value-%d" % n for n in range(committed * 5)]
-
-    def patiently(self, world: World, ask: Callable[[], Any]) -> Any:
-        """The answer, once the broker is there to give it."""
-        answers: list[Any] = []
-
-        def step() -> None:
-            try:
-                answers.append(ask())
-            except Retriable:
-                return
-
-        world.until(step, lambda: bool(answers), "an answer")
-        return answers[0]
 
     def test_a_reader_goes_on_where_it_was_when_the_broker_comes_back(
         self, world: World, module_broker: Broker
@@ -221,7 +244,7 @@ class BrokerFaults:
         for _ in range(5):
             step()
         module_broker.start()
-        publish(self.patiently(world, lambda: world.producer()), sends(topic, 5, start=20))
+        publish(world.producer(), sends(topic, 5, start=20))
         world.until(step, lambda: len(seen) >= 25, "the rest")
         assert values(seen) == [b"value-%d" % n for n in range(25)]
 

@@ -33,8 +33,8 @@ class TestConfluent(TransportConformance):
 
 @pytest.mark.broker
 class TestFaults(BrokerFaults):
-    quick: ClassVar[Mapping[str, Any]] = {"message.timeout.ms": 1_500, "socket.timeout.ms": 1_200}
-    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction.timeout.ms": 3_000}
+    quick: ClassVar[Mapping[str, Any]] = {"message.timeout.ms": 4_000, "socket.timeout.ms": 3_000}
+    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction.timeout.ms": 3_000, "message.timeout.ms": 3_000}
 
     def open(self, address: str, options: Mapping[str, Any] | None = None) -> Transport:
         return ConfluentTransport(f"kafka://{address}", options)

@@ -14,9 +14,10 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 
 from worker.transports.confluent_admin import ConfluentAdmin
+from worker.transports.confluent_calls import Calls
 from worker.transports.confluent_consumer import ConfluentConsumer, ConfluentReader
 from worker.transports.confluent_errors import LIBRARY, translate
-from worker.transports.confluent_producer import ConfluentProducer, discard
+from worker.transports.confluent_producer import ConfluentProducer
 from worker.transports.errors import Fatal, Retriable, TransportError
 from worker.transports.options import CLIENT_STEM, Options, check, never_answered, refuse_strangers, servers
 
@@ -114,6 +115,7 @@ class ConfluentTransport:
         self.servers = servers(url)
         self._options = {str(name): value for name, value in (options or {}).items()}
         check(self._options, (), KEPT, "librdkafka")
+        self._calls = Calls()
 
     def consumer(self, group: str, topics: Sequence[str], instance_id: str | None) -> ConfluentConsumer:
         admin = self.admin()
@@ -121,24 +123,25 @@ class ConfluentTransport:
         ours = {**JOINING, "group.id": group}
         if instance_id is not None:
             ours["group.instance.id"] = instance_id
-        return ConfluentConsumer(self._made(Consumer, ours), group, topics, instance_id, admin)
+        return ConfluentConsumer(self._made(Consumer, ours), self._calls, group, topics, instance_id, admin)
 
     def reader(self) -> ConfluentReader:
         group = f"{CLIENT_ID}-reader-{uuid.uuid4()}"  # never joined: the client wants a name all the same
-        client = self._made(Consumer, {**READING, "group.id": group})
-        return ConfluentReader(client)
+        return ConfluentReader(self._made(Consumer, {**READING, "group.id": group}), self._calls)
 
     def producer(self, transactional_id: str) -> ConfluentProducer:
         client = self._made(Producer, {**WRITING, "transactional.id": transactional_id})
+        producer = ConfluentProducer(client, self._calls, self._topic_limit)
+        del client  # whose end is the producer's
         try:
-            client.init_transactions(START_SECONDS)
-        except LIBRARY as error:
-            discard(client)
-            raise translate(error, f"beginning to write as {transactional_id!r}") from error
-        return ConfluentProducer(client, self._topic_limit)
+            producer.start(f"beginning to write as {transactional_id!r}", START_SECONDS)
+        except TransportError:
+            producer.close()
+            raise
+        return producer
 
     def admin(self) -> ConfluentAdmin:
-        return ConfluentAdmin(self._admin_client(), self._member_admin, self._admin_client)
+        return ConfluentAdmin(self._admin_client(), self._calls, self._member_admin, self._admin_client)
 
     def _admin_client(self) -> Any:
         return self._made(AdminClient, COMMON)
@@ -154,7 +157,6 @@ class ConfluentTransport:
 
         librdkafka tries on whatever the cause; what it reports meanwhile tells a wrong secret from a broker away.
         """
-        doing = f"connecting to {self.servers}"
         heard: deque[Any] = deque(maxlen=HEARD)
         settings = {
             **ours,
@@ -167,12 +169,18 @@ class ConfluentTransport:
             client = kind(settings)
         except LIBRARY as error:
             raise translate(error, f"making a client for {self.servers}") from error
+        self._answered(client, heard)
+        return client
+
+    def _answered(self, client: Any, heard: Sequence[Any]) -> None:
+        """The broker has answered this client. `heard` is what the client reports."""
+        doing = f"connecting to {self.servers}"
         deadline = time.monotonic() + self._connect_seconds
         while True:
             left = max(0.01, deadline - time.monotonic())
             try:
                 client.list_topics(timeout=min(CONNECT_STEP_SECONDS, left))
-                return client
+                return
             except LIBRARY as error:
                 failure = translate(error, doing)
                 with suppress(*LIBRARY):

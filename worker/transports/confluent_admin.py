@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from worker.transports.base import Admin, TopicPartition, TopicSpec
+from worker.transports.confluent_calls import Calls
 from worker.transports.confluent_errors import kafka_error, translate
 from worker.transports.errors import Fatal, Retriable
 
@@ -25,6 +26,7 @@ PATIENCE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 REQUEST_SECONDS = 10.0
+QUESTION_SECONDS = 30.0  # to make a client, ask by it and end it
 
 
 class ConfluentAdmin:
@@ -36,8 +38,11 @@ class ConfluentAdmin:
     client has asked before (librdkafka #4605, an assertion): each has a new client, made by `anew`.
     """
 
-    def __init__(self, client: AdminClient, members: Callable[[], Admin], anew: Callable[[], AdminClient]) -> None:
+    def __init__(
+        self, client: AdminClient, calls: Calls, members: Callable[[], Admin], anew: Callable[[], AdminClient]
+    ) -> None:
         self._client = client
+        self._calls = calls
         self._members = members
         self._anew = anew
 
@@ -113,12 +118,14 @@ class ConfluentAdmin:
     def _described(self, group: str) -> Any:
         """The group as the library has it, None where there is none."""
 
-        def question() -> list[Any]:
-            client = self._anew()
+        def question(anew: Callable[[], AdminClient]) -> list[Any]:
+            client = anew()  # which has to be there until it has answered
             return self._answers(client.describe_consumer_groups([group]))
 
         try:
-            [described] = self._ask(f"describing {group!r}", question)
+            [described] = self._ask(
+                f"describing {group!r}", lambda: self._calls.within(QUESTION_SECONDS, self._anew, question)
+            )
         except Fatal as error:
             if code_of(error) == "GROUP_ID_NOT_FOUND":
                 return None

@@ -20,7 +20,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import OFFSET_END, KafkaException
@@ -28,6 +27,7 @@ from confluent_kafka import TopicPartition as TheirPartition
 
 from worker.transports.base import EARLIEST, GroupMetadata, Record, TopicPartition
 from worker.transports.confluent_admin import ConfluentAdmin
+from worker.transports.confluent_calls import Calls
 from worker.transports.confluent_errors import LIBRARY, kafka_error, translate
 from worker.transports.errors import Retriable, TransportError
 
@@ -96,9 +96,16 @@ class ConfluentConsumer:
     """A member of the group; see `worker.transports.base.Consumer`."""
 
     def __init__(
-        self, client: Any, group: str, topics: Sequence[str], instance_id: str | None, admin: ConfluentAdmin
+        self,
+        client: Any,
+        calls: Calls,
+        group: str,
+        topics: Sequence[str],
+        instance_id: str | None,
+        admin: ConfluentAdmin,
     ) -> None:
         self._client = client
+        self._calls = calls
         self._group = group
         self._instance_id = instance_id
         self._admin = admin
@@ -183,7 +190,7 @@ class ConfluentConsumer:
         if self._closed:
             return
         self._closed = True
-        close_consumer(self._client)
+        self._calls.end([self._client])
 
     # The callbacks run within `poll`, on its thread.
 
@@ -229,8 +236,9 @@ class ConfluentConsumer:
 class ConfluentReader:
     """Reads outside of any group; see `worker.transports.base.Reader`."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, calls: Calls) -> None:
         self._client = client
+        self._calls = calls
         self._positions = Positions(OF_THE_GROUP)
         self._closed = False
 
@@ -260,7 +268,7 @@ class ConfluentReader:
     def close(self) -> None:
         if not self._closed:
             self._closed = True
-            close_consumer(self._client)
+            self._calls.end([self._client])
 
     def _start(self, partition: TopicPartition, offset: int) -> int:
         if offset != EARLIEST:
@@ -302,9 +310,3 @@ def settle(client: Any, partition: TopicPartition) -> None:
         client.get_watermark_offsets(TheirPartition(*partition), ANSWER_SECONDS)
     except LIBRARY as error:
         raise translate(error, f"positioning {partition}") from error
-
-
-def close_consumer(client: Any) -> None:
-    """Closed, whether the broker hears of it or not: then the member's session ends by itself."""
-    with suppress(*LIBRARY):
-        client.close()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as TheirPartition
 
 from worker.transports.base import GroupMetadata, Send, TopicPartition
+from worker.transports.confluent_calls import GRACE_SECONDS, Calls
 from worker.transports.confluent_errors import LIBRARY, kafka_error, translate
 from worker.transports.errors import CommitUnknown, Fatal, Fenced, RecordTooLarge, Retriable, TransportError
 
+BEGIN_SECONDS = 5.0  # nothing is sent yet: the client's own thread answers
 CAUSE_SECONDS = 1.0  # for an answer that the client has at hand
 PURGED = frozenset({"_PURGE_QUEUE", "_PURGE_INFLIGHT"})  # dropped, as the transaction can't be committed any more
 QUEUE_PATIENCE_SECONDS = 8.0  # for room in the client's own queue; no longer than a record may wait anyway
@@ -28,9 +28,10 @@ class ConfluentProducer:
     failed record makes the client refuse the commit by itself; the reports tell which one it was.
     """
 
-    def __init__(self, client: Producer, topic_limit: Callable[[str], int | None]) -> None:
-        """Takes over a client whose `init_transactions` has ended. `topic_limit` gives a topic's max.message.bytes."""
+    def __init__(self, client: Any, calls: Calls, topic_limit: Callable[[str], int | None]) -> None:
+        """Takes over a client; `start` comes first. `topic_limit` gives a topic's max.message.bytes."""
         self._client = client
+        self._calls = calls
         self._topic_limit = topic_limit
         self._reports: dict[tuple[str, int], tuple[Reports, Callable[[Any, Any], None]]] = {}
         self._sent: list[Send] = []
@@ -38,11 +39,18 @@ class ConfluentProducer:
         self._broken: TransportError | None = None
         self._closed = False
 
+    def start(self, doing: str, seconds: float) -> None:
+        """An earlier producer of this id is fenced, and its transaction over."""
+        try:
+            self._within(seconds, lambda client: client.init_transactions(seconds))
+        except LIBRARY as error:
+            raise self._fail(error, doing) from error
+
     def begin(self) -> None:
         self._usable()
         self._reports, self._sent, self._offsets = {}, [], []
         try:
-            self._client.begin_transaction()
+            self._within(BEGIN_SECONDS, lambda client: client.begin_transaction())
         except LIBRARY as error:
             raise self._fail(error, "beginning a transaction") from error
 
@@ -69,12 +77,14 @@ class ConfluentProducer:
                 return
             except BufferError as error:
                 if time.monotonic() > deadline:
+                    del produce  # an error keeps this frame, and would keep the client
                     raise self._fail(error, "waiting for room in the client's queue") from error
                 self._client.poll(0.05)
             except LIBRARY as error:
                 where_text = f"{sends[place].topic}[{sends[place].partition}]"
                 failure = translate(error, f"sending to {where_text}", start + place)
                 self._broken = failure
+                del produce
                 raise failure from error
 
     def flush(self, timeout_ms: int) -> list[int]:
@@ -111,8 +121,9 @@ class ConfluentProducer:
             # The broker takes such offsets from anyone: nothing would be fenced.
             raise self._fail(Fenced(f"not a member of the group {group.group!r}"), "sending offsets")
         theirs = [TheirPartition(*partition, offset) for partition, offset in offsets.items()]
+        limit = timeout_ms / 1000
         try:
-            self._client.send_offsets_to_transaction(theirs, group.handle, timeout_ms / 1000)
+            self._within(limit, lambda client: client.send_offsets_to_transaction(theirs, group.handle, limit))
         except LIBRARY as error:
             raise self._fail(error, f"sending offsets of the group {group.group!r}") from error
 
@@ -121,7 +132,7 @@ class ConfluentProducer:
         self.flush(timeout_ms)
         left = max(0.001, timeout_ms / 1000 - (time.monotonic() - started))
         try:
-            self._client.commit_transaction(left)
+            self._within(left, lambda client: client.commit_transaction(left))
         except LIBRARY as error:
             failure = translate(error, "committing")
             theirs = kafka_error(error)
@@ -133,7 +144,7 @@ class ConfluentProducer:
     def abort(self, timeout_ms: int) -> None:
         self._usable()
         try:
-            self._client.abort_transaction(timeout_ms / 1000)
+            self._within(timeout_ms / 1000, lambda client: client.abort_transaction(timeout_ms / 1000))
         except LIBRARY as error:
             raise self._fail(error, "aborting") from error
         self._reports, self._sent, self._offsets = {}, [], []
@@ -142,7 +153,12 @@ class ConfluentProducer:
         if self._closed:
             return
         self._closed = True
-        discard(self._client)
+        held, self._client = [self._client], None
+        self._calls.end(held)
+
+    def _within(self, seconds: float, call: Callable[[Any], None]) -> None:
+        """A call that was given so many seconds has ended, or is left to itself soon after them."""
+        self._calls.within(seconds + GRACE_SECONDS, self._client, call)
 
     def _usable(self) -> None:
         if self._closed:
@@ -199,7 +215,7 @@ class ConfluentProducer:
         """
         topics = ", ".join(sorted({send.topic for send in self._sent}))
         try:
-            self._client.commit_transaction(CAUSE_SECONDS)
+            self._within(CAUSE_SECONDS, lambda client: client.commit_transaction(CAUSE_SECONDS))
         except LIBRARY as error:
             failure = translate(error, f"writing to {topics}")
             return failure if isinstance(failure, Fatal) else None
@@ -212,10 +228,3 @@ class ConfluentProducer:
 def size(send: Send) -> int:
     """About what a record takes in a batch of its own, in bytes."""
     return 82 + len(send.key or b"") + len(send.value or b"") + sum(len(n) + len(v or b"") + 4 for n, v in send.headers)
-
-
-def discard(client: Producer) -> None:
-    """Let go of the client at once; an open transaction is left to the next producer of its id to end."""
-    with suppress(*LIBRARY):
-        client.purge()
-        client.flush(0.2)  # the reports of what was purged; else the client would wait for its records at its end
