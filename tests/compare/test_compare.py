@@ -199,6 +199,20 @@ def run(*arguments: str) -> Any:
     return result
 
 
+def test_a_contact_that_only_one_knows_stands_nowhere_under_the_other(tmp_path: Path) -> None:
+    text = (ROOT / "statemachine" / "10ex.yaml").read_text()
+    own = tmp_path / "own.yaml"
+    own.write_text(text.replace("    - form.submitted\n", "    - form.submitted\n    - stall.visited\n", 1))
+    events = tmp_path / "events.jsonl"
+    event = {"specversion": "1.0", "source": "/site", "id": "1", "type": "stall.visited", "subject": "ann"}
+    events.write_text(json.dumps({**event, "time": "2026-01-05T09:00:00Z", "data": {}}) + "\n")
+    html = tmp_path / "diff.html"
+    given = ["-e", str(events), "--processes", "1"]
+    assert "ann: nowhere → lead, they part 2026-01-05 09:00 at stall.visited 1" in run("10ex", str(own), *given).output
+    assert "ann: lead → nowhere" in run(str(own), "10ex", *given, "--html", str(html)).output
+    assert "</strong> Lead → nowhere" in html.read_text()
+
+
 def test_programs_get_contacts_changed_stages_and_transitions(events: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run("10ex", "--set", "mql_score=20", "-e", str(events), "--json", "--out", str(out), "--processes", "1")
@@ -240,6 +254,10 @@ def test_a_sweeps_page_draws_a_line_for_each_stage(events: Path, tmp_path: Path)
         assert "(in force)" in page.locator("table").inner_text()
         assert violations(page) == []
         assert fits(page)
+        page.set_viewport_size({"width": 390, "height": 800})
+        letters = plots.first.locator("text[font-weight='600']").first.bounding_box()
+        assert letters is not None and letters["height"] >= 9, "moved sideways, and not shrunk until nobody can read it"
+        assert fits(page) and violations(page) == []
 
 
 @pytest.mark.parametrize("turned", [("--set", "mql_score=20"), ("--sweep", "mql_score=10..50:20")])

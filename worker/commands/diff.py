@@ -217,7 +217,8 @@ def _show(found: Comparison, shown: list[dict[str, Any]], titles: tuple[str, str
             stage, parts = contact["stage"], contact["parts"]
             when, what = parts["time"][:16].replace("T", " "), f"{parts['type']} {parts['event'] or ''}".rstrip()
             screen.print(
-                f"{contact['contact']}: {stage['old']} → {stage['new']}, they part {when} at {what}",
+                f"{contact['contact']}: {stage['old'] or 'nowhere'} → {stage['new'] or 'nowhere'},"
+                f" they part {when} at {what}",
                 soft_wrap=True,
             )
         if found.changed[1] > len(shown):

@@ -148,7 +148,10 @@ def _sweep(found: Comparison, name: str, means: str, own: str) -> Iterator[str]:
 def _chart(label: str, spec: Spec, rows: Rows) -> str:
     """A picture of the rows, whose numbers stand in the table beside it."""
     drawn = draw(compiled(spec), rows)
-    return f'<div class="plot" role="img" aria-label="{escape(label)}"><div aria-hidden="true">{drawn}</div></div>'
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}"><div class="plot" role="img"'
+        f' aria-label="{escape(label)}"><div aria-hidden="true">{drawn}</div></div></div>'
+    )
 
 
 def _sides() -> Spec:
@@ -225,6 +228,7 @@ summary .soft{margin-left:auto;font-size:.88rem}
 .sides li.same,.sides li.same strong{color:var(--soft);font-weight:400}
 .sides li.first{border-color:var(--accent);background:var(--area)}
 .sides time{color:var(--soft);font-variant-numeric:tabular-nums;margin-right:.6rem}
+@media screen and (max-width:46rem){.plot{min-width:42rem}}
 @media (max-width:46rem){.sides{grid-template-columns:1fr;gap:.5rem}}
 """
 )
