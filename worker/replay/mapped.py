@@ -15,7 +15,7 @@ from worker.mapping.outcome import Refused, Result
 from worker.mapping.router import Router
 from worker.mapping.samples import read_samples
 from worker.replay.records import DeadLetter, ReplayError, Source, kept, position
-from worker.replay.topic import records
+from worker.replay.topic import partitions_of, records
 from worker.transports.base import Transport
 
 _offset: Final = Struct("<Q")
@@ -59,14 +59,7 @@ def of_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Given]
 
 def of_topic(transport: Transport, topic: str) -> Iterator[Given]:
     """The records of a topic up to its end as of now. Raises: ReplayError where there is none; what the log raises."""
-    admin = transport.admin()
-    try:
-        count = admin.partitions(topic)
-    finally:
-        admin.close()
-    if count is None:
-        raise ReplayError(f"there is no topic {topic}: name it as kafka://HOST:PORT/TOPIC or embedded:FILE#TOPIC")
-    for record in records(transport, topic, count):
+    for record in records(transport, topic, partitions_of(transport, topic)):
         yield f"{topic}[{record.partition}]@{record.offset}", record.value, record.headers, record.key
 
 

@@ -59,13 +59,7 @@ def copy_topic(
     Raises: ReplayError where there is no such topic or it doesn't come to its end; what the log raises.
     """
     rule = None if rekey else named(partitioner)
-    admin = transport.admin()
-    try:
-        count = admin.partitions(topic)
-    finally:
-        admin.close()
-    if count is None:
-        raise ReplayError(f"there is no topic {topic}: name it as kafka://HOST:PORT/TOPIC or embedded:FILE#TOPIC")
+    count = partitions_of(transport, topic)
     lines, places = folder / f"input-{number}", folder / f"input-{number}.places"
     dead: list[DeadLetter] = []
     with lines.open("wb") as out, places.open("wb") as beside:
@@ -100,6 +94,18 @@ def _line(record: Record, count: int, rule: Hash | None) -> bytes | Refusal:
     if own != record.partition:
         return Refusal("off-partition", f"the key belongs to partition {own} of {count}: replay with --rekey")
     return value
+
+
+def partitions_of(transport: Transport, topic: str) -> int:
+    """How many partitions the topic has. Raises: ReplayError where there is none; what the log raises."""
+    admin = transport.admin()
+    try:
+        count = admin.partitions(topic)
+    finally:
+        admin.close()
+    if count is None:
+        raise ReplayError(f"there is no topic {topic}: name it as kafka://HOST:PORT/TOPIC or embedded:FILE#TOPIC")
+    return count
 
 
 def records(transport: Transport, topic: str, count: int) -> Iterator[Record]:
