@@ -73,6 +73,13 @@ def test_words_are_never_mermaids_markup(words: str) -> None:
         assert unescape(label.replace("#", "&#")).replace("\u2060", "") == " ".join(words.split())
 
 
+def test_a_picture_is_xml_whatever_a_name_holds() -> None:
+    stages = dict(PLAIN.stages)
+    stages["lead"] = stages["lead"].model_copy(update={"name": "L\x01e\ufffe<\u0085&]]>\t\nd"})
+    root = ElementTree.fromstring(svg(PLAIN.model_copy(update={"stages": stages})))
+    assert "Le<\u0085&]]>\t\nd" in [title.text for title in root.iter(f"{SVG}title")]
+
+
 def test_lines_are_as_broad_as_contacts_went_along_them() -> None:
     lifecycle = read(lifecycle_path("10ex"))
     says = next(one.says for one in lifecycle.transitions if one.to == "mql" and one.event is None)

@@ -59,6 +59,16 @@ def test_a_definitions_own_markup_is_not_the_pages() -> None:
     assert "<script" not in as_markdown(page).replace("\\<", "")
 
 
+def test_words_of_several_lines_are_one_line_of_markdown() -> None:
+    given = lifecycle("10ex")
+    stages = dict(given.stages)
+    stages["lead"] = stages["lead"].model_copy(update={"name": "Lead\nof [two](lines) `"})
+    text = as_markdown(document(given.model_copy(update={"stages": stages, "title": "Title\n# of two"})))
+    assert "# Title # of two\n" in text and "\n# of two" not in text
+    assert "### 2. Lead of \\[two](lines) \\` (" in text
+    assert not [line for line in text.splitlines() if line.startswith("|") != line.endswith("|")]
+
+
 def test_the_same_definition_gives_the_same_page() -> None:
     assert as_html(document(lifecycle("mops"))) == as_html(document(lifecycle("mops")))
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
-from html import escape
+from html import escape as escape_markup
 
 from worker.definition.model import Lifecycle
 from worker.definition.parameters import kind_of
@@ -15,6 +16,7 @@ from worker.diagram.layout import LINE, ROUND, Box, Layout, Line, lay_out
 FONT = "ui-sans-serif, system-ui, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif"
 NAME_LETTERS = 18  # of a stage, on one line
 LETTER = 7.2  # of the legend
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 BROAD = 6.0  # of a line whose head is drawn for it
 
 
@@ -57,6 +59,11 @@ def _svg(lifecycle: Lifecycle, volumes: Volumes | None, prefix: str) -> Iterator
         yield from _box(layout.boxes[place], stage.name, notes, known[stage.owner.value].place)
     yield from legend
     yield "</svg>"
+
+
+def escape(text: str) -> str:
+    """The words as XML can hold them, which has no place for control characters."""
+    return escape_markup(_UNSEEN.sub("", text))
 
 
 def _box(box: Box, name: str, notes: list[str], colour: int) -> Iterator[str]:

@@ -66,6 +66,7 @@ def _cell(cell: Cell, table: bool = False) -> str:
 
 
 def _escaped(text: str) -> str:
-    for letter in "\\*_<|":
+    """The words as words, on one line: a heading or a row of a table ends with it."""
+    for letter in "\\*_<|[`":
         text = text.replace(letter, "\\" + letter)
-    return text
+    return text.replace("\n", " ")
