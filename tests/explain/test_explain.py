@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -276,6 +277,36 @@ def test_a_workers_state_before_its_base_tells_the_visit_of_that_time(tmp_path: 
     assert (explained.stage, explained.detail) == ("mql", "visits")
     before = Kept(tmp_path / "other").explain(clock=START - DAY_MS)
     assert not before.known and before.stage is None and not before.visits
+
+
+HAPPENS: list[tuple[str, dict[str, Any]]] = [
+    ("email.replied", {"sentiment": "positive"}), ("email.replied", {"sentiment": "negative"}), ("sales.accepted", {}),
+    ("form.submitted", {"kind": "demo"}), ("page.viewed", {"high_intent": True}), ("sales.rejected", {}),
+    ("webinar.attended", {}), ("meeting.booked", {}), ("proposal.sent", {"deal_id": "d"}),
+    ("deal.lost", {"deal_id": "d"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_workers_state_and_the_event_files_tell_the_same_of_any_time(seed: int) -> None:
+    """Whatever came late, in time or too late: the one has what was accepted, the other all that arrived."""
+    chance, at, arrivals = Random(seed), START, [IMPORT]
+    for number in range(2, 16):
+        at += chance.randrange(1, 60) * HOUR_MS
+        late = chance.randrange(1, 12 * 24) * HOUR_MS if chance.random() < 0.3 else 0
+        kind, data = chance.choice(HAPPENS)
+        arrivals.append(event(max(START, at - late), kind, str(number), **data))
+    asked, now = explainer("10ex"), at + 3 * DAY_MS
+    world = World(asked.engine, now)
+    for given in arrivals:
+        world.arrive([given])
+    world.advance(now)
+    state = world.states[asked.engine.key_of(IMPORT)]
+    for then in [now, *(START + chance.randrange(1, now - START) for _ in range(4))]:
+        files, kept = asked.past("ada", arrivals, then), asked.state("ada", state, then)
+        assert (files.stage, files.entered_at) == (kept.stage, kept.entered_at)
+        if kept.detail == "whole":
+            assert (files.status, files.due_at, files.late) == (kept.status, kept.due_at, kept.late)
 
 
 def test_a_folder_is_read_while_its_worker_writes(tmp_path: Path) -> None:
