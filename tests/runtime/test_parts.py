@@ -43,15 +43,15 @@ def record(partition: int, offset: int, key: bytes | None = b"k", value: bytes |
 
 
 @given(
-    sizes=st.lists(st.integers(0, 50), max_size=40),
+    sizes=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 50)), max_size=40),
     records_max=st.integers(1, 10),
     bytes_max=st.integers(1, 120),
 )
 def test_an_inbox_gives_everything_in_order_within_the_limits(
-    sizes: list[int], records_max: int, bytes_max: int
+    sizes: list[tuple[int, int]], records_max: int, bytes_max: int
 ) -> None:
     inbox = Inbox()
-    sent = [record(0, offset, None, b"x" * bytes_) for offset, bytes_ in enumerate(sizes)]
+    sent = [record(number, offset, None, b"x" * bytes_) for offset, (number, bytes_) in enumerate(sizes)]
     inbox.add(sent)
     taken: list[Record] = []
     while len(inbox):
@@ -60,6 +60,24 @@ def test_an_inbox_gives_everything_in_order_within_the_limits(
         assert len(portion) == 1 or sum(len(one.value or b"") for one in portion) <= bytes_max
         taken += portion
     assert taken == sent
+
+
+@pytest.mark.parametrize(
+    ("runs", "taken"),
+    [
+        ([6, 6], [6, 6]),
+        ([6, 4], [6, 4]),  # full: the log may have more of the second
+        ([2, 10], [10, 2]),  # half of the batch would be left out: too much
+        ([3, 3, 3, 3], [9, 3]),
+        ([4, 6, 1], [10, 1]),  # nothing is parted
+        ([6, 3], [9]),  # it is all that there is
+    ],
+)
+def test_a_batch_parts_no_run_of_a_partition_where_half_of_it_lies_before(runs: list[int], taken: list[int]) -> None:
+    inbox = Inbox()
+    inbox.add([record(number, offset) for number, count in enumerate(runs) for offset in range(count)])
+    assert [len(inbox.take(10, 1_000)) for _ in taken] == taken
+    assert not len(inbox)
 
 
 def test_an_inbox_puts_back_in_front_and_drops_by_partition() -> None:

@@ -22,14 +22,24 @@ class Inbox:
         self._records.extend(records)
 
     def take(self, records_max: int, bytes_max: int) -> list[Record]:
-        """The oldest records, as many as the limits allow and at least one; one alone may exceed the bytes."""
+        """The oldest records, as many as the limits allow and at least one; one alone may exceed the bytes.
+
+        Where the limits would part a partition's run of records, the batch ends before it, if half of it is left: a
+        contact's state is written once a batch, so its events had better not lie in two.
+        """
         held = self._records
         count, bytes_ = 0, 0
+        partition, begun = -1, 0  # of the run in hand, and where it begins
         for record in held[:records_max]:
             bytes_ += len(record[5] or b"") + len(record[4] or b"")  # value, key
             if bytes_ > bytes_max and count:
                 break
+            if record[1] != partition:
+                partition, begun = record[1], count
             count += 1
+        parted = held[count][1] == partition if count < len(held) else count == records_max
+        if parted and 2 * begun >= count:
+            count = begun
         if count == len(held):
             self._records = []
             return held
