@@ -1,6 +1,7 @@
 """Between clients and a broker: from a chosen request on, nothing passes any more, until it is mended.
 
-What a client sees is a broker that hangs; what the broker had heard by then is known, as it isn't by stopping one.
+What a client sees is a broker that hangs, or one that is gone; what the broker had heard by then is known, as it isn't
+where one is stopped.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._wanted: int | None = None
-        self._answered = False
+        self._answered = self._gone = False
         self._awaited: tuple[socket.socket, bytes] | None = None
         self._silent = False
         self._cut = threading.Event()
@@ -45,11 +46,14 @@ class Proxy:
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT",
         }
 
-    def cut(self, request: int, *, answered: bool) -> threading.Event:
-        """The next such request, or if `answered` its answer, is lost, and all that follows. The event tells when."""
+    def cut(self, request: int, *, answered: bool, gone: bool = False) -> threading.Event:
+        """The next such request, or if `answered` its answer, is lost, and all that follows. The event tells when.
+
+        If `gone`, connections end with it, and none comes about.
+        """
         with self._lock:
             self._cut = threading.Event()
-            self._wanted, self._answered = request, answered
+            self._wanted, self._answered, self._gone = request, answered, gone
             return self._cut
 
     def mend(self) -> None:
@@ -77,6 +81,11 @@ class Proxy:
                 client, _ = self._server.accept()
             except OSError:  # closed
                 return
+            with self._lock:
+                refused = self._silent and self._gone
+            if refused:
+                end(client)
+                continue
             try:
                 broker = socket.create_connection(("127.0.0.1", self._port))
             except OSError:  # not there: the client sees that the connection ends
@@ -116,6 +125,9 @@ class Proxy:
 
     def _lose(self) -> None:
         self._silent = True
+        if self._gone:
+            for each in self._sockets:
+                end(each)
         self._cut.set()
 
 

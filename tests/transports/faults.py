@@ -162,7 +162,7 @@ class BrokerFaults:
         self, answered: bool, proxied: World, proxy: Proxy
     ) -> None:
         producer, consumer, source, target, name = self.half_way(proxied)
-        lost = proxy.cut(TXN_OFFSET_COMMIT, answered=answered)
+        lost = proxy.cut(TXN_OFFSET_COMMIT, answered=answered, gone=True)
         metadata = consumer.group_metadata()
         error = self.within_its_limit(lambda: producer.send_offsets({source: 7}, metadata, LIMIT_MS))
         assert isinstance(error, Retriable)

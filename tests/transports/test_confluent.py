@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.broker.kafka import Broker
+from tests.broker.proxy import TXN_OFFSET_COMMIT, Proxy
 from tests.processes import bound, limited
 from tests.transports.conformance import Connect, TransportConformance, World, publish, sends
 from tests.transports.faults import BrokerFaults, NoBrokerThere
@@ -77,6 +78,17 @@ class TestFaults(BrokerFaults):
         waking[0].join(10)
         assert first == dict.fromkeys(range(4), 7)
 
+    def test_a_call_that_was_left_to_itself_comes_back_with_the_broker(self, proxied: World, proxy: Proxy) -> None:
+        """And its client ends with it, in its thread; until then it is one of those that make too many."""
+        producer, consumer, source, _, _ = self.half_way(proxied)
+        proxy.cut(TXN_OFFSET_COMMIT, answered=False, gone=True)
+        with pytest.raises(Retriable, match="has not come back"):
+            producer.send_offsets({source: 7}, consumer.group_metadata(), 1_000)
+        producer.close()
+        assert calls_running()
+        proxy.mend()
+        proxied.until(lambda: consumer.poll(50, 1), lambda: not calls_running(), "the end of the call")
+
     @pytest.mark.slow
     def test_questions_about_a_group_outlive_a_broker_that_dies_over_them(self, own_broker: Broker) -> None:
         """librdkafka aborts the process where a client that has asked before asks on: so this is one of its own."""
@@ -91,6 +103,10 @@ class TestFaults(BrokerFaults):
                 own_broker.start()
             process.terminate()
             assert process.wait(60) == 0
+
+
+def calls_running() -> bool:
+    return any(thread.name == "librdkafka" for thread in threading.enumerate())
 
 
 ASKS = """

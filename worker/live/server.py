@@ -15,6 +15,7 @@ from worker.live.application import Application
 
 CONNECTIONS_MAX: Final = 200
 REQUEST_BYTES_MAX: Final = 16_384  # of a request's first line and headers
+KEEP_ALIVE_SECONDS: Final = 15  # of silence after an answer
 GRACE_SECONDS: Final = 1  # for answers under way when told to stop
 END_SECONDS: Final = 3.0
 
@@ -39,7 +40,7 @@ class LiveServer:
             loop="asyncio",
             h11_max_incomplete_event_size=REQUEST_BYTES_MAX,
             limit_concurrency=CONNECTIONS_MAX,
-            timeout_keep_alive=15,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._server = uvicorn.Server(config)
