@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from worker.commands import group
+from worker.definition.model import Lifecycle
 from worker.definition.parameters import fingerprint
 from worker.definition.reader import read
 from worker.document import SigningError, as_markdown, document, sign, signed
@@ -165,6 +169,25 @@ def test_a_worker_that_requires_signatures_does_not_run_without(own: Path, tmp_p
     arguments[2] = "10ex"
     result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
     assert "`lifecycle copy 10ex own.yaml`, then `lifecycle document own.yaml --sign" in result.output
+
+
+def test_what_was_found_signed_is_what_runs(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is changed while the worker starts is not run in place of the one that was looked at."""
+    for name, role in (("Ada", "Head of Sales"), ("Ben", "Head of Marketing")):
+        sign(own, name, role, "2026-11-22")
+    before = fingerprint(read(own))
+    run: list[str] = []
+
+    def started(*_: Any, lifecycle: Lifecycle, **__: Any) -> AbstractContextManager[Any]:
+        own.write_text(own.read_text().replace("{value: 50, assumed: true", "{value: 55, assumed: true", 1))
+        run.append(fingerprint(lifecycle))
+        return nullcontext(SimpleNamespace(run=lambda stop: None))
+
+    monkeypatch.setattr("worker.commands._serve.worker_of", started)
+    monkeypatch.setattr("worker.commands.run._stop_on_signals", lambda *_: None)  # they stay pytest's
+    arguments = ["run", "-l", str(own), "--broker", f"embedded:{tmp_path / 'log.db'}", "--require-signed"]
+    result = CliRunner().invoke(group, [*arguments, "--state-dir", str(tmp_path / "state")])
+    assert result.exit_code == 0 and run == [before] and not signed(read(own)).whole
 
 
 @pytest.mark.parametrize("name", [None, "Ada"])

@@ -74,15 +74,17 @@ def worker_of(
     clock: Clock,
     logger: FilteringBoundLogger,
     *,
+    lifecycle: Lifecycle | None = None,
     transport: Transport | None = None,
     report: Callable[[Progress], None] | None = None,
     beside: Beside | None = None,
 ) -> Iterator[Worker]:
     """A worker under these settings. In the end it is closed, and its store, and its log unless that was given.
 
-    What is `beside` it begins once it is made, and ends before it is closed.
+    What is `beside` it begins once it is made, and ends before it is closed. `lifecycle` is the settings' one, where it
+    was read already.
     """
-    engine = engine_of(settings, read_lifecycle(settings.lifecycle))
+    engine = engine_of(settings, lifecycle or read_lifecycle(settings.lifecycle))
     routers = routers_of(settings)
     with ExitStack() as stack:
         if transport is None:

@@ -19,6 +19,8 @@ from worker.runtime.settings import Settings, load
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from worker.definition.model import Lifecycle
+
 FIRST: Final = (
     "lifecycle", "broker", "input_topic", "input", "output_topic", "dead_letter_topic", "contacts_topic", "group",
     "state_dir", "client", "instance_id", "publish_from", "partitioner", "rekey", "too_late", "on_new_definition",
@@ -107,13 +109,15 @@ def command(config: Path | None, **flags: Any) -> None:
     keyed as they may be. Of a topic that `lifecycle receive` fills, TOPIC/SOURCE names the records of one source.
     """
     from worker.commands._live import beside, listen
+    from worker.commands._options import read_lifecycle
     from worker.commands._serve import worker_of
     from worker.runtime.clock import SystemClock
     from worker.runtime.logs import open_logger
 
     settings = load(flags, config)
     logger = open_logger(settings)
-    _check_signed(settings, logger)
+    lifecycle = read_lifecycle(settings.lifecycle)  # once: what is checked is what runs
+    _check_signed(settings, lifecycle, logger)
     clock = SystemClock()
     with ExitStack() as stack:
         bound = listen(settings, logger)  # first of all: where that fails, the worker has not joined its group
@@ -122,18 +126,17 @@ def command(config: Path | None, **flags: Any) -> None:
         if bound is not None:
             stack.enter_context(bound)
             made = beside(bound, settings, clock, stop, logger)
-        stack.enter_context(worker_of(settings, clock, logger, beside=made)).run(stop)
+        stack.enter_context(worker_of(settings, clock, logger, lifecycle=lifecycle, beside=made)).run(stop)
 
 
-def _check_signed(settings: Settings, logger: FilteringBoundLogger) -> None:
+def _check_signed(settings: Settings, lifecycle: Lifecycle, logger: FilteringBoundLogger) -> None:
     """Warns of a definition that not everyone has signed as it is; where that is required, refuses it."""
     from worker.commands._errors import Told
-    from worker.commands._options import read_lifecycle
     from worker.definition.signatures import signed
     from worker.shipped import lifecycle_names
 
     given = settings.lifecycle
-    standing = signed(read_lifecycle(given))
+    standing = signed(lifecycle)
     if standing.whole:
         return
     if settings.require_signed:
