@@ -14,7 +14,8 @@ from worker.definition.errors import ExpressionError
 from worker.definition.expression import is_timed, parse
 from worker.definition.pattern import parse_pattern
 from worker.definition.scope import FUNCTIONS, Scope
-from worker.definition.syntax import duration_ms, parse_syntax
+from worker.definition.syntax import parse_syntax
+from worker.definition.tokens import duration_ms
 
 SCOPE = Scope(
     parameters={"week": "7d", "least": 3, "word": "demo"},

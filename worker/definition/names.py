@@ -9,7 +9,7 @@ from worker.definition import habits
 from worker.definition.errors import ExpressionError
 from worker.definition.nearest import near_miss, nearest, suggestion
 from worker.definition.scope import ENVELOPE, FUNCTIONS, Ability, Scope
-from worker.definition.syntax import duration_ms
+from worker.definition.tokens import duration_ms
 
 
 def unknown(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from worker.definition.errors import ParameterError
 from worker.definition.model import Lifecycle
 from worker.definition.nearest import nearest, suggestion
-from worker.definition.syntax import NUMBER_MAX, duration_ms
+from worker.definition.tokens import NUMBER_MAX, duration_ms
 
 Value = bool | int | float | str
 Kind = Literal["boolean", "number", "duration", "text"]

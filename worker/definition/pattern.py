@@ -11,7 +11,7 @@ from worker.definition.expression import parse
 from worker.definition.names import unknown
 from worker.definition.nearest import near_miss, nearest, suggestion
 from worker.definition.scope import Scope
-from worker.definition.syntax import LENGTH_MAX, TEXT_MAX
+from worker.definition.tokens import LENGTH_MAX, TEXT_MAX
 
 
 class ParsedPattern(NamedTuple):

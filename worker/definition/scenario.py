@@ -25,7 +25,7 @@ from worker.definition.nearest import near_miss
 from worker.definition.parameters import Value, resolve
 from worker.definition.reader import turn
 from worker.definition.structure import unknown
-from worker.definition.syntax import duration_ms
+from worker.definition.tokens import duration_ms
 from worker.instants import parse_instant
 
 CONTACT = "c1"  # whom an event is about that doesn't say

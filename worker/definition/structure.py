@@ -12,7 +12,7 @@ from worker.definition.habits import duration_meant
 from worker.definition.model import BusinessHours, Lifecycle
 from worker.definition.nearest import nearest, suggestion
 from worker.definition.scope import RESERVED, SETBACK
-from worker.definition.syntax import duration_ms
+from worker.definition.tokens import duration_ms
 
 Steps = tuple[str | int, ...]
 
