@@ -335,7 +335,10 @@ class Naive:
             still = [(c, v) for c, v in mine if c == self.last.get(c.contact)]
             contact = (still or mine)[-1][0].contact if mine else heard[-1][0]
             amount, currency = (
-                _latest([v[field] for _, v in mine][-1:], [e["data"].get(field) for _, _, e in heard])
+                _latest(
+                    [v[field] for _, v in mine if v[field] is not None][-1:],
+                    [e["data"].get(field) for _, _, e in heard],
+                )
                 for field in ("amount", "currency")
             )
             ends = [e["type"] for _, _, e in heard if e["type"] in ("deal.won", "deal.lost")]

@@ -34,6 +34,7 @@ def report(
         return figures(tables, "made")
 
 
+UNTOLD = {"amount": None, "currency": None}  # to a contact on a deal whose worth only another one's events say
 DEALS = {"d1": (100.0, "EUR"), "d2": (250.0, "EUR"), "d3": (None, "USD")}
 PEOPLE = [f"c{number}" for number in range(6)]
 HOURS = st.integers(0, 600)
@@ -57,7 +58,10 @@ def walks(draw: st.DrawFn, contact: str) -> list[dict[str, Any]]:
             "attribution": touch(source) | {"last": touch(draw(st.sampled_from(["ads", "web"])))["last"]},
             "icp_fit": draw(st.sampled_from([None, True, False])), "qualified": draw(st.booleans()),
             "status": draw(st.sampled_from([None, "active", "inactive"])),
-            "value": {deal: {"amount": DEALS[deal][0], "currency": DEALS[deal][1]} for deal in sorted(deals)},
+            "value": {
+                deal: draw(st.sampled_from([dict(zip(("amount", "currency"), DEALS[deal], strict=True)), UNTOLD]))
+                for deal in sorted(deals)
+            },
         }  # fmt: skip
         if draw(st.integers(0, 3)) == 0:
             more["cause"] = {"kind": "person", "by": draw(st.sampled_from(["kim", "sam"])), "type": "stage.set"}

@@ -85,8 +85,8 @@ WITH told AS (
     FROM changes JOIN history USING (said_at) WHERE deals IS NOT NULL),
 from_changes AS (
     SELECT deal, arg_max(contact, (still, happened, said_at)) AS contact, count(DISTINCT contact) AS contacts,
-           arg_max({a: amount}, (happened, said_at)).a AS amount,
-           arg_max({c: currency}, (happened, said_at)).c AS currency,
+           arg_max(amount, (happened, said_at)) AS amount,  -- null, where one contact wasn't told, is passed over
+           arg_max(currency, (happened, said_at)) AS currency,
            bool_or(still) AS still
     FROM told GROUP BY deal),
 from_events AS (
