@@ -108,7 +108,7 @@ def test_records_from_standard_input_and_an_unknown_mapping(tmp_path: Path) -> N
     assert "Sent 2 events" in result.stdout
     assert lifecycle("send", "-", "-m", "sendgird", "--broker", log, given=b"{}").exit_code == 2
     missing = lifecycle("send", str(tmp_path / "none.jsonl"), "-m", "sendgrid", "--broker", log)
-    assert missing.exit_code == 1 and "there is no such file" in missing.stderr
+    assert missing.exit_code == 2 and "there is no such file" in missing.stderr
 
 
 def test_records_come_from_parquet_too(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_missing_option_is_wrong_usage() -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("replay", "nowhere.jsonl", "-l", "10ex"), 1, "nowhere.jsonl: can't be read: No such file or directory"),
+        (("replay", "nowhere.jsonl", "-l", "10ex"), 2, "nowhere.jsonl: can't be read: No such file or directory"),
         (("replay", "-", "-l", "10xe"), 2, "no lifecycle or file named '10xe'; did you mean '10ex'?"),
         (("replay", "-", "-l", "10ex", "--set", "mql_scor=1"), 2, "did you mean 'mql_score'?"),
         (("replay", "-", "-l", "10ex", "--set", "mql_score"), 2, "is not NAME=VALUE"),

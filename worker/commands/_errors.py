@@ -34,7 +34,7 @@ def explained(error: Exception) -> Told | None:
     # Not before there is one: some of these rooms take long to load, and most runs end without.
     from worker.charts import ChartError
     from worker.definition.errors import DefinitionError, ParameterError
-    from worker.replay.records import ReplayError
+    from worker.replay.records import NoInputError, ReplayError
     from worker.runtime.errors import SettingsError, WorkerError
     from worker.shipped import UnknownLifecycle
     from worker.stores.errors import StoreError
@@ -43,7 +43,7 @@ def explained(error: Exception) -> Told | None:
     match error:
         case DefinitionError():
             return Findings("\n".join(map(str, error.findings)))
-        case UnknownLifecycle() | ParameterError() | SettingsError():
+        case UnknownLifecycle() | ParameterError() | SettingsError() | NoInputError():
             return Misused(str(error))
         case TransportError():
             return Told(f"{error}: {error.remedy}" if error.remedy else str(error))

@@ -12,7 +12,7 @@ import msgspec
 
 from worker.instants import format_instant
 from worker.replay.lines import format_of
-from worker.replay.records import ReplayError, Source
+from worker.replay.records import NoInputError, ReplayError, Source
 
 STANDARD_INPUT: Final = "-"
 ENDINGS: Final = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".jsonl.zst", ".ndjson.gz", ".ndjson.zst", ".parquet")
@@ -76,6 +76,8 @@ def _is_parquet(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             return file.read(4) == PARQUET
+    except FileNotFoundError as error:
+        raise NoInputError(f"{path}: can't be read: {error.strerror}") from None
     except OSError as error:
         raise ReplayError(f"{path}: can't be read: {error.strerror}") from None
 

@@ -11,7 +11,7 @@ from typing import IO, Final
 import zstandard
 
 from worker.events import MAX_VALUE_BYTES
-from worker.replay.records import Format, ReplayError, Source, Span
+from worker.replay.records import Format, NoInputError, ReplayError, Source, Span
 
 BLOCK_BYTES: Final = 1 << 17  # what comes of them is still in the processor's nearer caches when it is looked at again
 PACKED_BYTES: Final = 1 << 16  # of a compressed file at a time: what comes of them is bounded, too
@@ -27,6 +27,8 @@ def format_of(path: Path) -> Format:
     try:
         with path.open("rb") as file:
             head = file.read(4)
+    except FileNotFoundError as error:
+        raise NoInputError(f"{path}: can't be read: {error.strerror}") from None
     except OSError as error:
         raise ReplayError(f"{path}: can't be read: {error.strerror}") from None
     if head.startswith(b"\x1f\x8b"):

@@ -14,7 +14,7 @@ from worker.mapping.mapping import Headers, Mapping
 from worker.mapping.outcome import Refused, Result
 from worker.mapping.router import Router
 from worker.mapping.samples import read_samples
-from worker.replay.records import DeadLetter, ReplayError, Source, kept, position
+from worker.replay.records import DeadLetter, NoInputError, Source, kept, position
 from worker.replay.topic import partitions_of, records
 from worker.transports.base import Transport
 
@@ -43,12 +43,12 @@ class Places:
 def of_files(names: Sequence[str], standard_input: IO[bytes]) -> Iterator[Given]:
     """The records of files (JSON, JSON Lines, CSV, each plain, .gz, .zst; Parquet), folders of them, and `-`.
 
-    Raises: ReplayError where there is no such file; DefinitionError where one can't be read.
+    Raises: NoInputError where there is no such file; DefinitionError where one can't be read.
     """
     for name in names:
         path = Path(name)
         if name != "-" and not path.exists():
-            raise ReplayError(f"{name}: there is no such file")
+            raise NoInputError(f"{name}: there is no such file")
         files = [name]
         if path.is_dir():
             files = sorted(str(each) for each in path.iterdir() if each.is_file() and not each.name.startswith("."))

@@ -21,6 +21,10 @@ class ReplayError(Exception):
     """The replay can't be done: what, where, and what to do about it, in one line."""
 
 
+class NoInputError(ReplayError):
+    """What was asked for names a file that isn't there."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A file of JSON Lines. `name` is what people call it; `origin` says where a line came from before it was here."""
