@@ -83,7 +83,7 @@ class World:
     def topic(self, partitions: int = 1, **config: str) -> str:
         name = self.name("topic")
         settings = {key.replace("_", "."): value for key, value in config.items()}
-        assert self.administrator.create(TopicSpec(name, partitions, config=settings))
+        self.patiently(lambda: self.administrator.create(TopicSpec(name, partitions, config=settings)))
         return name
 
     def producer(self, transactional_id: str | None = None) -> Producer:

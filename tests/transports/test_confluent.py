@@ -14,7 +14,7 @@ from tests.broker.kafka import Broker
 from tests.broker.proxy import TXN_OFFSET_COMMIT, Proxy
 from tests.processes import bound, limited
 from tests.transports.conformance import Connect, TransportConformance, World, publish, sends
-from tests.transports.faults import BrokerFaults, NoBrokerThere
+from tests.transports.faults import PATIENT_MS, BrokerFaults, NoBrokerThere
 from worker.transports.base import TopicPartition, Transport
 from worker.transports.errors import Retriable
 
@@ -35,7 +35,7 @@ class TestConfluent(TransportConformance):
 @pytest.mark.broker
 class TestFaults(BrokerFaults):
     quick: ClassVar[Mapping[str, Any]] = {"message.timeout.ms": 4_000, "socket.timeout.ms": 3_000}
-    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction.timeout.ms": 3_000, "message.timeout.ms": 3_000}
+    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction.timeout.ms": 6_000, "message.timeout.ms": 6_000}
 
     def open(self, address: str, options: Mapping[str, Any] | None = None) -> Transport:
         return ConfluentTransport(f"kafka://{address}", options)
@@ -83,7 +83,7 @@ class TestFaults(BrokerFaults):
         producer, consumer, source, _, _ = self.half_way(proxied)
         proxy.cut(TXN_OFFSET_COMMIT, answered=False, gone=True)
         with pytest.raises(Retriable, match="has not come back"):
-            producer.send_offsets({source: 7}, consumer.group_metadata(), 1_000)
+            producer.send_offsets({source: 7}, consumer.group_metadata(), PATIENT_MS)
         producer.close()
         assert calls_running()
         proxy.mend()

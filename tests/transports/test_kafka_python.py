@@ -123,7 +123,7 @@ class TestRecordByRecord:
 @pytest.mark.broker
 class TestFaults(BrokerFaults):
     quick: ClassVar[Mapping[str, Any]] = {"delivery_timeout_ms": 4_000, "request_timeout_ms": 3_000}
-    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction_timeout_ms": 3_000}
+    short_transaction: ClassVar[Mapping[str, Any]] = {"transaction_timeout_ms": 6_000}
 
     def open(self, address: str, options: Mapping[str, Any] | None = None) -> Transport:
         return KafkaPythonTransport(f"kafka://{address}", options)
