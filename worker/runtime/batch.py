@@ -93,6 +93,7 @@ class Sorter:
         rule, partitions = self._rule, self._partitions
         number, last = -1, 0
         groups: dict[bytes, Group] = {}
+        known: dict[str, Group] = {}  # the same by subject: a contact's state key is worked out once
         of_partition: Held | None = None
         for record, event in zip(records, self._decode(records), strict=True):
             _, partition, offset, _, key, _, _ = record
@@ -104,17 +105,19 @@ class Sorter:
                     of_partition = None
                 if of_partition is not None:
                     groups = batch.groups.setdefault(partition, {})
+                    known = {}
             if of_partition is None:
                 continue
             last = offset + 1
             if isinstance(event, Refusal):
                 refused.append((partition, record, event))
                 continue
-            state_key = key_of(event)
-            group = groups.get(state_key)
+            subject = event.subject
+            group = known.get(subject)
             if group is None or group.raw != key:
                 # Nearly always the key is the subject and lies where it should: told without a call.
-                at_home = event.subject.encode() == key and rule(key) % partitions == partition
+                at_home = subject.encode() == key and rule(key) % partitions == partition
+                state_key = key_of(event)
                 refusal = None if at_home else self._misplaced(event, key, state_key, partition)
                 if refusal is not None:
                     if self._rekey and refusal.reason in WITH_REKEY:
@@ -122,9 +125,11 @@ class Sorter:
                     else:
                         refused.append((partition, record, refusal))
                     continue
+                group = groups.get(state_key)
                 if group is None:
                     group = groups[state_key] = Group()
                 group.raw = key
+                known[subject] = group
             group.arrivals.append(event)
             group.records.append(record)
         if of_partition is not None:
