@@ -336,11 +336,10 @@ class Contact:
         record = self.record
         if record is None:
             return None
-        due = step.next_due(self.plan, record.state)
-        moments = [due + self.engine.wait(record.state, due)] if due else []
-        if ends := self.ends():
-            moments.append(ends)
-        return min(moments, default=None)
+        due, ends = step.next_due(self.plan, record.state), self.ends()
+        if due:
+            due += self.engine.wait(record.state, due)
+        return min(due, ends) if due and ends else due or ends or None
 
     def _append(self, record: Record) -> None:
         """Add the batch's events to the tail, and fold into the base what is far enough behind the horizon."""

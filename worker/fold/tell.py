@@ -72,9 +72,10 @@ def qualified(plan: Plan, state: State) -> bool:
 
 def score(plan: Plan, state: State, at: int) -> dict[str, float]:
     fit, behaviour = float(plan.fit(state)), float(plan.behaviour(state, at))
-    if not fit and not behaviour:
-        return {"total": 0.0, "fit": 0.0, "behaviour": 0.0}
-    return {"total": round(fit + behaviour, 2), "fit": round(fit, 2), "behaviour": round(behaviour, 2)}
+    if fit and behaviour:
+        return {"total": round(fit + behaviour, 2), "fit": round(fit, 2), "behaviour": round(behaviour, 2)}
+    total = round(fit or behaviour, 2)  # of one part alone it is that part: rounding is half of what a score costs
+    return {"total": total, "fit": total if fit else 0.0, "behaviour": total if behaviour else 0.0}
 
 
 class Told:

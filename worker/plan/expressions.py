@@ -38,6 +38,13 @@ class Names:
     windows: frozenset[str] = frozenset()  # signals counted in windows
     patterns: list[str] = field(default_factory=list)  # regular expressions, by their place in the generated `R`
 
+    @property
+    def behaviour(self) -> str:
+        """Source of the behaviour score as it stands at `t`."""
+        if self.half_life is None:
+            return "s.behaviour"
+        return f"behaviour(s.behaviour, s.behaviour_at, t, {self.half_life!r})"
+
     def expand(self, node: ast.expr) -> ast.expr:
         """The expression with conditions and parameters written out, until neither is left."""
         return _Expand(self).visit(copied(node))  # type: ignore[no-any-return]  # a NodeTransformer returns Any
@@ -169,20 +176,15 @@ class _Source:
         if name == "status":
             return "STATUSES[s.status]", "text"
         if name == "score":
-            return f"({self._behaviour()} + {names.fit})", "number"
+            return f"({self.names.behaviour} + {names.fit})", "number"
         raise TypeError(f"no such name: {name}")
-
-    def _behaviour(self) -> str:
-        if self.names.half_life is None:
-            return "s.behaviour"
-        return f"behaviour(s.behaviour, s.behaviour_at, t, {self.names.half_life!r})"
 
     def _attribute(self, root: str, name: str, wanted: str) -> tuple[str, str]:
         if root == "score":
             return {
                 "fit": (f"({self.names.fit})", "number"),
-                "behaviour": (self._behaviour(), "number"),
-                "total": (f"({self._behaviour()} + {self.names.fit})", "number"),
+                "behaviour": (self.names.behaviour, "number"),
+                "total": (f"({self.names.behaviour} + {self.names.fit})", "number"),
             }[name]
         if root == "event" and name in ("type", "ce_source", "time"):
             return {"type": ("y", "text"), "ce_source": ("z", "text"), "time": ("t", "time")}[name]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from worker.definition.trees import copied
@@ -18,6 +19,7 @@ from worker.plan.meaning import Meaning
 
 ARGUMENTS = "s, e, t, h, y, z"
 _LOCALS = {"S": "S = s.signals", "F": "F = s.facts", "x": "x = s.traits"}
+_NO_EVENT = {"e": "e = {}", "h": "h = 0", "y": "y = ''", "z": "z = ''"}  # what a guard reads where there is none
 _FITS_KEPT = 50_000  # fit scores remembered by the traits they come of
 PER_TYPE = ("uses", "ignores", "applies", "status", "move", "meets")
 
@@ -53,9 +55,13 @@ class Generator:
         self._moves()
         self._predicates()
 
-    def function(self, name: str, arguments: str, body: list[str], inner: bool = True) -> None:
+    def function(
+        self, name: str, arguments: str, body: list[str], inner: bool = True, unset: Mapping[str, str] | None = None
+    ) -> None:
+        """Write a function that begins with those lines of `_LOCALS` (`inner`) and of `unset` that its body needs."""
         text = "\n".join(body)
-        used = [line for short, line in _LOCALS.items() if inner and re.search(rf"\b{short}\b", text)]
+        known = {**(unset or {}), **(_LOCALS if inner else {})}
+        used = [line for short, line in known.items() if re.search(rf"\b{short}\b", text)]
         self.lines.append(f"def {name}({arguments}):")
         self.lines += [f"    {line}" for line in used + body]
         self.lines.append("")
@@ -88,11 +94,8 @@ class Generator:
             self.lines.append("FITS = {}")
             self.function("fit", "s", body)
         else:
-            self.function("fit", "s", ["e = {}; h = 0; t = s.at; y = z = ''", f"return {total}"])
-        half_life = self.meaning.names.half_life
-        self.function(
-            "behaviour_at", "s, t", [f"return behaviour(s.behaviour, s.behaviour_at, t, {half_life!r})"], inner=False
-        )
+            self.function("fit", "s", [f"return {total}"], unset={"t": "t = s.at", **_NO_EVENT})
+        self.function("behaviour_at", "s, t", [f"return {self.meaning.names.behaviour}"], inner=False)
 
     def _uses(self, number: int, kind: str) -> None:
         """Could an event of this type do anything, by what it carries alone (traits and attribution apart)?"""
@@ -175,7 +178,8 @@ class Generator:
                 lines.append(f"p += number({points})" if code == "True" else f"if {code}: p += number({points})")
         if lines:
             ignored = f"if not ({self.meaning.text(score.ignore)}):" if score.ignore else "if True:"
-            grow = f"s.behaviour = min({self.meaning.text(score.behaviour.cap)}, max(0, behaviour_at(s, t) + p))"
+            cap, before = self.meaning.text(score.behaviour.cap), self.meaning.names.behaviour
+            grow = f"s.behaviour = min({cap}, max(0, {before} + p))"
             lines = ["p = 0", ignored, *(f"    {line}" for line in lines), f"    if p: {grow}; s.behaviour_at = t"]
         forgotten = self.meaning.any_of(self.meaning.patterns(score.forget or []), kind)
         if forgotten:
@@ -298,7 +302,7 @@ class Generator:
         self.lines.append("")
 
     def _derive(self) -> None:
-        body = ["e = {}; h = 0; y = z = ''"]
+        body: list[str] = []
         for sort, name in self.meaning.order():
             if sort != "fact":
                 continue
@@ -307,7 +311,7 @@ class Generator:
             if fact.type != "ids" and fact.of is None and self.meaning.derived(node):
                 place = self.meaning.names.facts[name][0]
                 body.append(f"F[{place}] = as_{fact.type}({self.meaning.guard(node)}, F[{place}])")
-        self.function("derive", "s, t", body if len(body) > 1 else ["return"])
+        self.function("derive", "s, t", body or ["return"], unset=_NO_EVENT)
 
     def _forgotten(self) -> None:
         """What a move makes the contact forget, by the signals that it set off."""
@@ -321,7 +325,7 @@ class Generator:
         self.function("forgotten", ARGUMENTS, [*body, "derive(s, t)"])
 
     def _due(self) -> None:
-        body = ["e = {}; h = 0; t = a = s.at; y = z = ''", "b = 0"]
+        body: list[str] = []
         seen: set[tuple[int | None, str]] = set()
 
         def consider(code: str, stage: int | None) -> None:
@@ -346,7 +350,8 @@ class Generator:
                         self.meaning.names.expand(self.meaning.parse(transition.when)), self.meaning.names, both=False
                     ):
                         consider(flip.code, origin)
-        self.function("due", "s", [*body, "return b"])
+        body = ["t = a = s.at; b = 0", *body, "return b"] if body else ["return 0"]
+        self.function("due", "s", body, unset=_NO_EVENT)
 
     def _stages(self) -> None:
         for place, stage in enumerate(self.meaning.lifecycle.stages.values()):
@@ -387,19 +392,19 @@ class Generator:
 
     def _predicates(self) -> None:
         statuses, company = self.meaning.lifecycle.statuses, self.meaning.lifecycle.company
-        empty = "e = {}; h = 0; y = z = ''"
-        for name, given in (
-            ("disqualified", statuses.disqualify if statuses else None),
-            ("suppressed", statuses.suppress if statuses else None),
-        ):
-            self.function(name, "s, t", [empty, f"return bool({self.meaning.text(given) if given else 'False'})"])
         forget = self.meaning.lifecycle.forget
-        unless = self.meaning.text(forget.unless) if forget and forget.unless else "False"
-        self.function("spared", "s, t", [empty, f"return bool({unless})"])
+        guards = {
+            "disqualified": (statuses and statuses.disqualify) or "False",
+            "suppressed": (statuses and statuses.suppress) or "False",
+            "spared": (forget and forget.unless) or "False",
+        }
         if "fit" in self.meaning.lifecycle.conditions:
-            self.function("fits", "s, t", [empty, f"return bool({self.meaning.text('fit')})"])
-        for number, guard in enumerate(company.statuses.values() if company else ()):
-            self.function(f"company_{number}", "s, t", [empty, f"return bool({self.meaning.text(guard)})"])
+            guards["fits"] = "fit"
+        guards |= {
+            f"company_{number}": guard for number, guard in enumerate(company.statuses.values() if company else ())
+        }
+        for name, guard in guards.items():
+            self.function(name, "s, t", [f"return bool({self.meaning.text(guard)})"], unset=_NO_EVENT)
 
 
 _EMPTY_SOURCE = {"boolean": "False", "number": "0", "text": "''", "time": "0", "ids": "{}"}
