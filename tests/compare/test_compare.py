@@ -165,6 +165,9 @@ def test_stages_that_only_one_has_stand_where_it_has_them(events: Path) -> None:
     for variant in (old, new):
         assert [stage for stage in found.stages if stage in variant.stages] == list(variant.stages)
     assert found.figures[0].conversions(["sal"])[0].share == "–"
+    strange = new.model_copy(update={"stages": {f"other_{name}": stage for name, stage in new.stages.items()}})
+    apart = Comparison((Variant("old", old), Variant("new", strange)), [], []).stages
+    assert apart == [*old.stages, *strange.stages], "with no stage in common, one after the other"
     drawn = page(found, list(contacts.values())[:3], ("10ex", "clarity"))
     assert f'<th scope="row">{old.stages["prospect"].name}</th>' in drawn
     assert not re.search(r"<td[^>]*>0\.0%</td><td[^>]*>[+−]", drawn)

@@ -69,6 +69,14 @@ def test_words_of_several_lines_are_one_line_of_markdown() -> None:
     assert not [line for line in text.splitlines() if line.startswith("|") != line.endswith("|")]
 
 
+def test_a_page_of_one_stage_that_nobody_signs_reads_well() -> None:
+    given = lifecycle("10ex")
+    one = given.model_copy(update={"stages": {"lead": given.stages["lead"]}, "transitions": [], "sign_off": []})
+    page = document(one)
+    assert page.subtitle == "One stage, Lead"
+    assert "list roles under sign_off" in as_html(page) and "`sign_off`" not in as_html(page)
+
+
 def test_the_same_definition_gives_the_same_page() -> None:
     assert as_html(document(lifecycle("mops"))) == as_html(document(lifecycle("mops")))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from worker.commands._options import INSTANT, json_option, lifecycle_option, now_ms, read_lifecycle
-from worker.commands._screen import Bar, console
+from worker.commands._screen import Bar, console, plural
 
 if TYPE_CHECKING:
     from worker.report import Figures, Tables
@@ -127,9 +127,12 @@ def _show(found: Figures, out: Path | None) -> None:
     from worker.commands._bars import bars
 
     screen = console()
-    screen.print(f"{found.lifecycle}: {found.contacts:,} contacts, as of {found.as_of}")
+    screen.print(f"{found.lifecycle}: {plural(found.contacts, 'contact')}, as of {found.as_of}")
     screen.print()
-    notes = [f"{stage['entries']:,} entries, median {_days(stage['median_seconds'])}" for stage in found.stages]
+    notes = [
+        f"{plural(stage['entries'], 'entry', 'entries')}, median {_days(stage['median_seconds'])}"
+        for stage in found.stages
+    ]
     screen.print(bars([(stage["stage"], stage["current"]) for stage in found.stages], notes))
     screen.print()
     for pair in found.conversions:

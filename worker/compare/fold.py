@@ -70,9 +70,9 @@ class Comparison:
         renamed = _renamed(self.variants)
         order: list[str] = []
         for variant in self.variants:
-            place = -1
-            for stage in variant.lifecycle.stages:
-                name = renamed.get(stage, stage)
+            names = [renamed.get(stage, stage) for stage in variant.lifecycle.stages]
+            place = -1 if any(name in order for name in names) else len(order) - 1  # nothing in common: after the rest
+            for name in names:
                 if name not in order:
                     order.insert(place + 1, name)
                 place = order.index(name)

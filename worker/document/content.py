@@ -48,11 +48,12 @@ class _Content:
 
     def document(self) -> Document:
         lifecycle = self.lifecycle
-        assumed = list(self.assumed())
+        assumed, says = list(self.assumed()), self.standing.says
+        names = list(self.names.values())
         marks: list[tuple[str, Cell]] = [
             ("Definition", code(f"{lifecycle.lifecycle}, version {lifecycle.version}")),
             ("Fingerprint", code(self.standing.fingerprint)),
-            ("Standing", plain(self.standing.says[:1].upper() + self.standing.says[1:])),
+            ("Standing", plain((says[:1].upper() + says[1:]).replace("`", ""))),
             ("Assumed", plain(f"{len(assumed)} points, marked and listed below" if assumed else "nothing")),
         ]
         if lifecycle.text:
@@ -80,9 +81,10 @@ class _Content:
         dark = ((colour.place, colour.dark, colour.shade) for colour in colours(lifecycle).values())
         owners = _owners(light) + f"@media screen and (prefers-color-scheme:dark){{{_owners(dark)}}}"
         return Document(
-            lifecycle.title, f"{len(lifecycle.stages)} stages from {next(iter(self.names.values()))} to "
-            f"{list(self.names.values())[-1]}", tuple(marks), tuple(section for section in sections if section.blocks),
-            owners, f"{lifecycle.lifecycle} version {lifecycle.version}, fingerprint {self.standing.fingerprint}",
+            lifecycle.title,
+            f"{len(names)} stages from {names[0]} to {names[-1]}" if len(names) > 1 else f"One stage, {names[0]}",
+            tuple(marks), tuple(section for section in sections if section.blocks), owners,
+            f"{lifecycle.lifecycle} version {lifecycle.version}, fingerprint {self.standing.fingerprint}",
         )  # fmt: skip
 
     # Stages.
