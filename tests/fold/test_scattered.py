@@ -27,10 +27,11 @@ CLOCKS = [START + half * DAY // 2 for half in range(14)]
 
 
 def since_erased(world: World, contact: str) -> list[str]:
-    """What stands published under the id since it was erased, if it was."""
+    """What stands published under the id since it was erased, if it was; and that it was, once or more."""
     bodies = world.history(contact)
-    last = max((place for place, body in enumerate(bodies) if body["type"] == ERASED), default=-1)
-    return [body["id"] for body in bodies[last + 1 :]]
+    places = [place for place, body in enumerate(bodies) if body["type"] == ERASED]
+    said = [bodies[place]["id"] for place in places]
+    return [*said, *(body["id"] for body in bodies[max(places, default=-1) + 1 :])]
 
 
 def come_to_the_same(name: str, events: Sequence[Event], data: st.DataObject, then: Sequence[Event] = ()) -> None:

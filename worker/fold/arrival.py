@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from worker.fold.accept import AHEAD_MS, accept_fields, refuse
 from worker.fold.claim import claimed
-from worker.fold.erasure import erase, erase_forward, gone
+from worker.fold.erasure import erase, erase_forward, gone, reached
 from worker.fold.forwarding import pass_on, redirected, restored, withdrawn
-from worker.fold.identity import IDENTITY_TYPES, MERGES, is_forgotten
-from worker.fold.merge import answered, merge
+from worker.fold.identity import IDENTITY_TYPES, MERGES, is_forgotten, way_back
+from worker.fold.merge import answered, erased_since, merge
 from worker.fold.messages import (
     PASSED_MAX,
     AboutIdentity,
@@ -37,6 +37,8 @@ def addressed(person: Person, event: Event) -> Refusal | None:
     if not isinstance(forward, Forward):
         return _at_its_place(person, kept)
     if is_forgotten(forward, kept):
+        if kept.type in MERGES:
+            erased_since(person, kept, forward.erased)
         return None
     if kept.type == "contact.erased":
         erase_forward(person, forward, kept)
@@ -49,7 +51,7 @@ def told(person: Person, body: AboutIdentity) -> Refusal | None:
     person.name = body.of if isinstance(body, Claim) else body.to
     match body:
         case Claim():
-            return claimed(person, body)
+            return reached(person, body) if body.erased else claimed(person, body)
         case Answer():
             return answered(person, body)
         case Forwarded():
@@ -57,7 +59,7 @@ def told(person: Person, body: AboutIdentity) -> Refusal | None:
         case Withdrawn():
             withdrawn(person, body)
         case Restored():
-            restored(person, body)
+            return restored(person, body)
         case Redirected():
             redirected(person, body)
         case Gone():
@@ -67,14 +69,22 @@ def told(person: Person, body: AboutIdentity) -> Refusal | None:
 
 def _forwarded(person: Person, body: Forwarded) -> Refusal | None:
     """An event of an id that this contact is."""
-    if isinstance(person.holder, Forward):
-        return pass_on(person, person.holder, body.event, body.passed)
-    origin = body.event.origin
+    forward, origin = person.holder, body.event.origin
+    if origin != person.name and len(body.passed) < PASSED_MAX:
+        back = way_back(person.name, body.passed) or origin
+        if person.name in body.passed if isinstance(forward, Forward) else not person.is_also(origin):
+            # It was split off, or this contact was erased, while the event was on its way: who sent it has been told.
+            person.send(back, Forwarded(back, body.event, [*body.passed, person.name]))
+            return None
+    if isinstance(forward, Forward):
+        return pass_on(person, forward, body.event, body.passed)
     if origin == person.name:
         body.event.origin = ""
-    elif not any(map(person.is_also, [origin, *body.passed])) and len(body.passed) < PASSED_MAX:
-        # It was split off, or this contact was erased, while the event was on its way.
-        person.send(origin, Forwarded(origin, body.event, [*body.passed, person.name]))
+    identity = person.identity
+    until = identity.until.get(body.event.origin, 0) if identity is not None else 0
+    if body.event.time <= until:
+        if body.event.type in MERGES:
+            erased_since(person, body.event, until)
         return None
     return _at_its_place(person, body.event)
 

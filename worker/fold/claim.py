@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from worker.fold.identity import is_anonymous, owner_at
+from worker.fold.contact import Contact
+from worker.fold.identity import owner_at
 from worker.fold.messages import Answer, Claim, Forwarded, Withdrawn
 from worker.fold.outcome import Refusal
 from worker.fold.person import Person
@@ -17,21 +18,42 @@ from worker.fold.state import DEFERRED_MAX, FORWARD_KEPT, Forward, Identity, Kep
 
 
 def claimed(person: Person, claim: Claim) -> Refusal | None:
-    """Grant the claim, put it off, or refuse it."""
+    """Grant the claim, put it off, or refuse it; or say that both were erased since."""
+    past = person.past
+    if claim.time <= past.time:
+        if past.whose in (b"", person.digest(claim.to)):
+            _belonged(person, claim)
+            return None
+        if claim.kind != "identified":
+            return refuse(person, claim, f"{claim.of!r} had gone to another and was erased with it")
     if isinstance(person.holder, Forward):
         return _again(person, person.holder, claim)
     identity = person.identity
     if identity is not None:
         if claim.to in identity.merged:
-            return _refuse(person, claim, f"{claim.to!r} has itself been merged into {claim.of!r}")
-        mine = [tuple(pending) for pending in identity.pending.values()]
+            return refuse(person, claim, f"{claim.to!r} has itself been merged into {claim.of!r}")
+        mine = [tuple(pending[:3]) for claims in identity.pending.values() for pending in claims]
         if mine and min(mine) < (claim.time, claim.source, claim.id):
             if len(identity.deferred) >= DEFERRED_MAX:
-                return _refuse(person, claim, "too many claims wait on it")
+                return refuse(person, claim, "too many claims wait on it")
             identity.deferred.append([claim.to, claim.time, claim.source, claim.id, claim.kind])
             person.outcome.changed = True
             return None
-    return _go(person, claim)
+    return grant(person, claim)
+
+
+def _belonged(person: Person, claim: Claim) -> None:
+    """Both were one when this id was erased: so the claimer is to be."""
+    erased, whose, holder, identity = person.past.time, person.digest(claim.to), person.holder, person.identity
+    if isinstance(holder, Contact):
+        if identity is not None:
+            identity.whose = whose
+        else:
+            holder.past.whose = whose
+    elif holder is not None:
+        holder.whose = whose
+    person.outcome.changed = True
+    person.send(claim.to, _answer(claim, granted=False, erased=erased))
 
 
 def claims_that_waited(person: Person, identity: Identity) -> Refusal | None:
@@ -45,8 +67,13 @@ def refused(event: str, source: str, of: str, to: str, why: str) -> Refusal:
     return Refusal("merge-refused", f"event {event!r} of {source!r} merges {of!r} into {to!r}, but {why}")
 
 
-def _refuse(person: Person, claim: Claim, why: str) -> Refusal:
-    person.send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=False))
+def _answer(claim: Claim, granted: bool, erased: int = 0) -> Answer:
+    return Answer(claim.of, claim.to, claim.time, claim.source, claim.id, granted, erased)
+
+
+def refuse(person: Person, claim: Claim, why: str) -> Refusal:
+    """The claim comes to nothing, and the claimer is told."""
+    person.send(claim.to, _answer(claim, granted=False))
     return refused(claim.id, claim.source, claim.of, claim.to, why)
 
 
@@ -59,14 +86,14 @@ def _decide(person: Person, deferred: list[list[Any]]) -> Refusal | None:
     return None
 
 
-def _go(person: Person, claim: Claim) -> Refusal | None:
+def grant(person: Person, claim: Claim) -> Refusal | None:
     """This id becomes the claimer: all it has goes there, what it published is withdrawn, events are sent on.
 
     Claims that wait on this id are refused now, unless it is anonymous.
     """
-    contact, erased = person.contact(), person.erased
+    contact, past = person.contact(), person.past
     record, outcome = contact.record, person.outcome
-    answer = Answer(claim.of, claim.to, claim.id, claim.source, granted=True)
+    answer = _answer(claim, granted=True)
     events: list[Kept] = []
     deferred: list[list[Any]] = []
     if record is not None:
@@ -80,17 +107,18 @@ def _go(person: Person, claim: Claim) -> Refusal | None:
         if record.identity is not None:
             answer.pending, answer.merged = record.identity.pending, record.identity.merged
             answer.parted, answer.parting = record.identity.parted, record.identity.parting
+            answer.until = record.identity.until
             deferred = record.identity.deferred
         contact.leave_company()
     outcome.current, outcome.ended = None, person.name
     person.send(claim.to, answer)
-    sequence = record.sequence if record is not None else contact.sequence
-    # The claimer publishes one correction under this id.
-    revision = record.revision + 1 if record is not None else contact.revision
+    sequence, revision = past.sequence, past.revision
+    if record is not None:  # the claimer publishes one correction under this id, and its company was told
+        sequence, revision = record.sequence, record.revision + 1
     made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
     kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
     used = max(claim.time, person.now)
-    person.holder = Forward(person.name, [made], kept, used, sequence, revision, erased)
+    person.holder = Forward(person.name, [made], kept, used, sequence, revision, past.time, past.whose)
     outcome.changed = True
     return _decide(person, deferred)
 
@@ -103,10 +131,8 @@ def _again(person: Person, forward: Forward, claim: Claim) -> Refusal | None:
     known = any(other[3] == claim.to for other in forward.claims)
     if not known and any(other[4] != "identified" for other in (*forward.claims, made)):
         owner = forward.claims[0][3]
-        return _refuse(person, claim, f"{claim.of!r} has gone to {owner!r} already: merge that one instead")
-    person.send(claim.to, Answer(claim.of, claim.to, claim.id, claim.source, granted=True))
-    if not is_anonymous(forward):
-        return None
+        return refuse(person, claim, f"{claim.of!r} has gone to {owner!r} already: merge that one instead")
+    person.send(claim.to, _answer(claim, granted=True))
     before = list(forward.claims)
     forward.claims = sorted([*before, made])[-DEFERRED_MAX:]
     _move(person, forward, before)

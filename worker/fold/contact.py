@@ -17,6 +17,7 @@ from worker.fold.accept import AHEAD_MS, Useful, accept_fields, refuse
 from worker.fold.messages import Member
 from worker.fold.outcome import Event, Outcome, Output, Refusal
 from worker.fold.state import (
+    Erased,
     Identity,
     Kept,
     Membership,
@@ -51,9 +52,7 @@ class Contact:
         self.base = record.base if record is not None else b""  # as the batch began
         self.fired = record.fired if record is not None else 0  # likewise
         self.begun = record is not None and record.state.stage >= 0
-        self.revision = 0  # where a record that begins goes on counting
-        self.sequence = 0
-        self.erased = 0
+        self.past = Erased(0)  # what a record that begins here goes on from
         self.carried: list[Output] = []  # of a history that ended in this batch, before the one that began anew
         self.settled: list[Output] = []  # of the published, what a merge has put behind the horizon: it stands
         self.events: list[Kept] | None = None  # the tail, decoded, in order
@@ -91,8 +90,9 @@ class Contact:
         `lenient`: it counts from the horizon on where it is older (who is whom does not grow stale).
         """
         record = self.open(event.time)
-        erased = self.erased or (record.identity.erased if record.identity is not None else 0)
-        if event.time <= erased and not event.origin:  # of an id that is this contact now, that id's key has said so
+        if (
+            record.identity is not None and event.time <= record.identity.erased and not event.origin
+        ):  # of an id that is this contact now, that id's key has said so
             return None
         if event.time < record.horizon:
             if record.spent and [event.id, event.source] in record.spent:
@@ -115,11 +115,12 @@ class Contact:
     def open(self, at: int) -> Record:
         """The contact's record; where there is none, one that has not begun."""
         if self.record is None:
-            identity = Identity(erased=self.erased) if self.erased else None
+            past = self.past
+            identity = Identity(erased=past.time, whose=past.whose, parted=past.parted) if past.time else None
             self.record = Record(
                 fingerprint=self.plan.fingerprint, name=self.name, state=step.begin(self.plan), base=b"", tail=b"",
-                count=0, oldest=at, newest=at, horizon=at - self.plan.horizon, fired=0, revision=self.revision,
-                sequence=self.sequence, identity=identity,
+                count=0, oldest=at, newest=at, horizon=at - self.plan.horizon, fired=0, revision=past.revision,
+                sequence=past.sequence, identity=identity,
             )  # fmt: skip
         return self.record
 
@@ -282,7 +283,7 @@ class Contact:
         self.leave_company()
         self.carried += self.told.outputs
         self.told = tell.Told(plan, self.name, self.engine.publish_from)
-        self.revision, self.sequence = record.revision, record.sequence
+        self.past = Erased(0, record.sequence, record.revision)
         self.base, self.fired, self.begun = b"", 0, False
         self.events, self.before, self.fresh, self.marks = None, [], [], None
         self.folded, self.snapshot, self.record = 0, None, None

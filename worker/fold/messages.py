@@ -18,7 +18,10 @@ PASSED_MAX = 16  # ids that a forwarded event may have passed through before it 
 
 
 class Claim(msgspec.Struct, array_like=True, tag="claim"):
-    """`to` says that `of` is the same contact: the merge event's time, source and id order claims."""
+    """`to` says that `of` is the same contact: the merge event's time, source and id order claims.
+
+    `erased`: up to when both are erased, where `to` was so after it had become one with `of`.
+    """
 
     of: str
     to: str
@@ -26,6 +29,7 @@ class Claim(msgspec.Struct, array_like=True, tag="claim"):
     source: str
     id: str
     kind: str  # "merged", or "identified": an anonymous id may be claimed again, event by event
+    erased: int = 0
 
 
 class Under(msgspec.Struct, array_like=True):
@@ -39,28 +43,32 @@ class Under(msgspec.Struct, array_like=True):
 class Answer(msgspec.Struct, array_like=True, tag="answer"):
     """What `of` gives its claimer: nothing, where the claim is refused or there was nothing; else its record.
 
+    `time`, `id` and `source` are the claim's. `erased`: up to when both are erased, where `of` was so after it.
     `fired` says with `base` and `events` what `of` has published, `revision` what the last of it was. Whoever runs
     another definition than it was folded `under` by now goes on from `state`. `spent`: as in the record.
     """
 
     of: str
     to: str
-    id: str
+    time: int
     source: str
+    id: str
     granted: bool
+    erased: int = 0
     base: bytes = b""
     events: list[Kept] = []
     horizon: int = 0
-    pending: dict[str, list[Any]] = {}
-    merged: dict[str, list[Any]] = {}
+    pending: dict[str, list[list[Any]]] = {}
+    merged: dict[str, list[list[Any]]] = {}
     passed: list[str] = []
     fired: int = 0
     revision: int = 0
     under: Under | None = None
     state: bytes = b""
     spent: list[list[str]] = []
-    parted: list[list[str]] = []
+    parted: list[bytes] = []
     parting: list[list[Any]] = []
+    until: dict[str, int] = {}
 
 
 class Forwarded(msgspec.Struct, array_like=True, tag="event"):
@@ -85,7 +93,7 @@ class Withdrawn(msgspec.Struct, array_like=True, tag="withdrawn"):
 
 
 class Restored(msgspec.Struct, array_like=True, tag="restored"):
-    """Events of `to` go back to it, with those of the ids that it had been: `merged`.
+    """Events of `to` go back to it, with those of the ids that it had been (`merged`), and what it waits for.
 
     `of` are ids that it has gone to no longer (a split, an erasure); empty where only the events' place is in doubt.
     """
@@ -93,7 +101,8 @@ class Restored(msgspec.Struct, array_like=True, tag="restored"):
     of: list[str]
     to: str
     events: list[Kept]
-    merged: dict[str, list[Any]] = {}
+    merged: dict[str, list[list[Any]]] = {}
+    pending: dict[str, list[list[Any]]] = {}
 
 
 class Redirected(msgspec.Struct, array_like=True, tag="redirected"):
@@ -105,7 +114,10 @@ class Redirected(msgspec.Struct, array_like=True, tag="redirected"):
 
 
 class Gone(msgspec.Struct, array_like=True, tag="gone"):
-    """The survivor was erased: the forwarding record of `to` goes as well, unless it is others' than `of` too."""
+    """Who `to` was by `time` is erased: what `to` had become by then is undone, unless it is others' than `of`.
+
+    Where it has become nobody by then `of` is empty: all it had until then is forgotten.
+    """
 
     to: str
     time: int

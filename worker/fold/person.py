@@ -37,7 +37,7 @@ class Person:
             return holder
         contact = Contact(self.engine, self.name, None, self.now, self.outcome)
         if holder is not None:
-            contact.revision, contact.sequence, contact.erased = holder.revision, holder.sequence, self.erased
+            contact.past = self.past
         self.holder = contact
         return contact
 
@@ -48,12 +48,26 @@ class Person:
         return record.identity if record is not None else None
 
     @property
-    def erased(self) -> int:
-        """Up to when all that was known under this key is forgotten; 0 where nothing is."""
+    def past(self) -> Erased:
+        """What is left of what was known under this key before it was erased, and how far it has counted."""
         holder, identity = self.holder, self.identity
         if isinstance(holder, Erased):
-            return holder.time
-        return max(holder.erased if holder is not None else 0, identity.erased if identity is not None else 0)
+            return holder
+        if isinstance(holder, Forward):
+            return Erased(holder.erased, holder.sequence, holder.revision, holder.whose)
+        if holder is None or holder.record is None:
+            return holder.past if holder is not None else Erased(0)
+        known, record = identity or Identity(), holder.record
+        return Erased(known.erased, record.sequence, record.revision, known.whose, known.parted)
+
+    @property
+    def erased(self) -> int:
+        """Up to when all that was known under this key is forgotten; 0 where nothing is."""
+        return self.past.time
+
+    def digest(self, other: str) -> bytes:
+        """By which an id may be remembered that is to be forgotten."""
+        return self.engine.keys.contact(other)
 
     def is_also(self, other: str) -> bool:
         """Whether the contact under this key is the other id too, or waits to hear that it is."""
@@ -70,7 +84,7 @@ class Person:
         if isinstance(holder, Contact):
             holder.settle()
             if holder.record is None and outcome.changed:  # what begins here some day goes on counting
-                outcome.state = encoder.encode(Erased(holder.erased, holder.sequence, holder.revision))
+                outcome.state = encoder.encode(holder.past)
             if outcome.current is not None:
                 outcome.ended = None
         elif outcome.changed and holder is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from worker.fold.identity import ids_of
+from worker.fold.identity import ids_of, marked
 from worker.fold.messages import Redirected, Restored
 from worker.fold.outcome import Refusal
 from worker.fold.person import Person
@@ -16,10 +16,10 @@ def split(person: Person, kept: Kept) -> Refusal | None:
     if contact.record is not None and contact.knows(kept):
         person.outcome.duplicates += 1
         return None
-    claim = None
+    claims = None
     if identity is not None and isinstance(other, str):
-        claim = identity.merged.get(other) or identity.pending.get(other)
-    if identity is None or claim is None or not isinstance(other, str) or kept.time < claim[0]:
+        claims = identity.merged.get(other) or identity.pending.get(other)
+    if identity is None or not claims or not isinstance(other, str) or kept.time < claims[0][0]:
         return Refusal(
             "nothing-to-split", f"event {kept.id!r} splits off an id that is not part of this contact by then"
         )
@@ -48,15 +48,15 @@ def _awaits(person: Person, identity: Identity, other: str) -> bool:
 
 def _part(person: Person, identity: Identity, other: str, event: str = "") -> Refusal | None:
     """Give the other id its events back, with those of the ids that it had been."""
-    contact, claim = person.contact(), identity.merged[other]
-    if not claim[3] or not contact.whole():
+    contact, claims = person.contact(), identity.merged[other]
+    if not all(claim[4] for claim in claims) or not contact.whole():
         return Refusal("split-too-late", f"event {event!r}: the two histories were joined behind the horizon")
     del identity.merged[other]
-    identity.parted = [*identity.parted, [claim[2], claim[1]]][-MERGED_MAX:]
+    identity.parted = [*identity.parted, *(marked(claim[2], claim[1]) for claim in claims)][-MERGED_MAX:]
     ids = ids_of(other, contact.reorder())
     events = contact.remove(lambda event: event.origin in ids)
     merged = {one: identity.merged.pop(one) for one in ids if one in identity.merged}
-    person.send(other, Restored(claim[4:], other, events, merged))
+    person.send(other, Restored([claim[3] for claim in claims], other, events, merged))
     for one in merged:
         person.send(one, Redirected(one, person.name, other))
     return None

@@ -16,7 +16,7 @@ VISITS_KEPT = 20
 MERGED_MAX = 100  # ids that one contact may be
 DEFERRED_MAX = 16  # claims that wait on one contact; likewise of an anonymous id, those that are known and forgotten
 FORWARD_KEPT = 1_000  # events that an anonymous id keeps for a later claim
-FORMAT = 2  # of records and of what keys tell one another: raised where a worker can't read what those before it wrote
+FORMAT = 3  # of records and of what keys tell one another: raised where a worker can't read what those before it wrote
 
 
 class Promise(msgspec.Struct, array_like=True):
@@ -69,20 +69,23 @@ class Kept(msgspec.Struct, array_like=True):
 
 
 class Identity(msgspec.Struct, array_like=True):
-    """Which other ids this contact is. `pending`: claimed, not yet answered, `merged`: answered; both id → claim.
+    """Which other ids this contact is. `pending`: claimed, not yet answered, `merged`: answered; both id → claims.
 
-    A claim is `[time, source, id]`; a merged one goes on with whether a split can still give everything back, and with
-    the ids, of those that this contact is, that the other one has gone to. `deferred` are claims on this contact that
-    wait for its own earlier ones. `erased`: nothing up to then counts. `parted`: (id, source) of merges that a split
-    undid, not to be done again. `parting`: (id, time) of splits that wait until the other id's record is there.
+    A claim is `[time, source, id, by, whole]`: by which of the ids that this contact is, and whether a split can still
+    give everything back; they are in order. `deferred` are claims on this contact that wait for its own earlier ones.
+    `erased` and `whose` are as in `Erased`. `parted`: marks of merges that a split undid, not to be done again.
+    `parting`: (id, time) of splits that wait until the other id's record is there. `until`: up to when ids that this
+    contact became later are erased.
     """
 
-    pending: dict[str, list[Any]] = {}
-    merged: dict[str, list[Any]] = {}
+    pending: dict[str, list[list[Any]]] = {}
+    merged: dict[str, list[list[Any]]] = {}
     deferred: list[list[Any]] = []
     erased: int = 0
-    parted: list[list[str]] = []
+    whose: bytes = b""
+    parted: list[bytes] = []
     parting: list[list[Any]] = []
+    until: dict[str, int] = {}
 
 
 class Membership(msgspec.Struct, array_like=True):
@@ -133,15 +136,21 @@ class Forward(msgspec.Struct, array_like=True, tag="forward"):
     sequence: int = 0
     revision: int = 0
     erased: int = 0  # nothing of this id up to then counts
+    whose: bytes = b""
     forgotten: list[list[Any]] = []  # claims of who was erased since, with until when: what was theirs counts no more
 
 
 class Erased(msgspec.Struct, array_like=True, tag="erased"):
-    """Nothing is known of this contact but that all up to `time` was to be forgotten."""
+    """Nothing is known of this contact but that all up to `time` was to be forgotten.
+
+    `whose`: a digest of who had claimed it by then; while nobody had, whoever turns out to have is to be forgotten too.
+    """
 
     time: int
     sequence: int = 0
     revision: int = 0
+    whose: bytes = b""
+    parted: list[bytes] = []
 
 
 class _Begun(msgspec.Struct, array_like=True):
