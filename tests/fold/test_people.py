@@ -15,7 +15,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.fold.strategies import CUTS, arrivals, traffic
-from tests.fold.test_reference import NAMES, assert_same, told
+from tests.fold.test_reference import NAMES, told
 from tests.fold.world import DAY, HOUR, MINUTE, START, World, batches, event, plan_of
 from tests.reference import Words, history
 from worker.fold.accept import accept_fields
@@ -57,7 +57,7 @@ def agree(world: World, contact: str, name: str, events: Sequence[Event], order:
         first.setdefault((one.source, one.id), place)
     mine = sorted(events, key=lambda one: (one.time, one.subject, first[one.source, one.id]))
     lifecycle = plan_of(name).lifecycle
-    assert_same(told(world, contact), history(lifecycle, mine, CLOCK, words(name)), lifecycle)
+    assert told(world, contact) == history(lifecycle, mine, CLOCK, words(name))
 
 
 @cache
@@ -233,7 +233,7 @@ def test_an_erasure_forgets_all_up_to_its_time_whatever_arrives_first(name: str,
         mine.sort(key=lambda one: (one.time, one.subject, first[one.source, one.id]))
         since = World(plan_of(name))
         since.published = world.history(person)[said[-1] + 1 :] if said else world.history(person)
-        assert_same(told(since, person), history(lifecycle, mine, CLOCK, words(name)), lifecycle)
+        assert told(since, person) == history(lifecycle, mine, CLOCK, words(name))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,6 +16,7 @@ from worker.definition.model import Lifecycle
 from worker.fold.outcome import Event
 from worker.instants import parse_instant
 from worker.plan import compile_plan
+from worker.plan.support import behaviour, decays_to
 
 NAMES = sorted(path.stem for path in (ROOT / "statemachine").glob("*.yaml") if "." not in path.stem)
 
@@ -59,20 +60,6 @@ def test_the_worker_tells_what_a_plain_fold_of_the_sorted_events_tells(name: str
     assert told(world) == history(plan_of(name).lifecycle, events, clock)
 
 
-# A score is worked out in floating point: when it falls below a bound is found by a formula here and by trying there.
-SCORE_MS = 2
-
-
-def assert_same(mine: list[Entry], theirs: list[Entry], lifecycle: Lifecycle) -> None:
-    """The same entries in the same order, at the same time, or nearly where a decaying score decides it."""
-    if lifecycle.score.behaviour.half_life is None or [entry[:1] + entry[2:] for entry in mine] != [
-        entry[:1] + entry[2:] for entry in theirs
-    ]:
-        assert mine == theirs
-    for number, (one, other) in enumerate(zip(mine, theirs, strict=True), start=1):
-        assert abs(one[1] - other[1]) <= SCORE_MS * number, (one, other)
-
-
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(lifecycle=lifecycles(), events=event_sequences(placed=True), data=st.data())
 def test_any_definition_is_folded_as_its_words_say(
@@ -83,4 +70,26 @@ def test_any_definition_is_folded_as_its_words_say(
     for batch in batches(sent, data.draw(CUTS)):
         world.send(batch)
     world.advance(START + 30 * DAY)
-    assert_same(told(world), history(lifecycle, sent, START + 30 * DAY), lifecycle)
+    assert told(world) == history(lifecycle, sent, START + 30 * DAY)
+
+
+@given(
+    value=st.floats(0.01, 1e6) | st.integers(1, 1_000),
+    bound=st.floats(0.01, 1e6) | st.integers(1, 1_000),
+    half_life=st.floats(0.5, 1e12) | st.sampled_from([3_600_000.0, 86_400_000.0, 1e18]),
+    at_bound=st.sampled_from([0, 1]),
+)
+def test_a_score_falls_below_a_bound_at_the_first_millisecond_at_which_a_guard_sees_it_there(
+    value: float, bound: float, half_life: float, at_bound: int
+) -> None:
+    def there(instant: int) -> bool:
+        score = behaviour(value, START, instant, half_life)
+        return score < bound or (at_bound == 1 and score == bound)
+
+    instant = decays_to(value, START, bound, half_life, at_bound)
+    if value < bound:
+        assert instant == 0
+    else:
+        assert there(instant)
+        if instant > START and half_life < 1e13:  # of a half-life of ages, many milliseconds are one number
+            assert not there(instant - 1)

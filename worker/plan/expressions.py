@@ -385,4 +385,5 @@ def _instants(left: ast.expr, bound: str, op: type[ast.cmpop], names: Names) -> 
             raise TypeError("time is compared with a constant only: last(), days_in_stage(), count() or score alone")
     if names.half_life is None:
         return False, None
-    return False, f"decays_to(s.behaviour, s.behaviour_at, ({bound}) - ({fit}), {names.half_life!r})"
+    at_bound = int(op in (ast.Gt, ast.LtE))
+    return False, f"decays_to(s.behaviour, s.behaviour_at, ({bound}) - ({fit}), {names.half_life!r}, {at_bound})"

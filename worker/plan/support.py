@@ -130,11 +130,18 @@ def leaves_window(signal: Entry, at: int, within: float) -> int:
     return min((end for end in ends if end > at), default=0)
 
 
-def decays_to(value: float, at: int, bound: float, half_life: float) -> int:
-    """When a score of `value` at `at` has fallen below `bound`; 0 where it never will or already has."""
+def decays_to(value: float, at: int, bound: float, half_life: float, at_bound: int) -> int:
+    """The first instant at which a score of `value` at `at` is below `bound`, or is it (`at_bound`); 0 where it never
+    will be or was all the time.
+
+    The logarithm says when to a fraction of a millisecond; the score itself, as guards see it, says on which side.
+    """
     if bound <= 0 or value < bound:
         return 0
-    return at + math.ceil(half_life * math.log2(value / bound)) + 1
+    instant = at + math.floor(half_life * math.log2(value / bound))
+    while (score := behaviour(value, at, instant, half_life)) > bound or (score == bound and not at_bound):
+        instant += max(1, math.floor(half_life * 1e-15))  # of a half-life of ages, many milliseconds are one number
+    return instant
 
 
 def hit(signal: Entry, now: int, order: int, keep: int) -> list[int]:
