@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,6 +211,25 @@ def test_after_an_erasure_a_contact_begins_anew() -> None:
     after = world.history("a")[world.history("a").index(said[0]) + 1 :]
     entered = [body["data"]["to"] for body in after if body["type"] == "lifecycle.stage.changed.v1"]
     assert entered == ["prospect", "lead"]
+
+
+@pytest.mark.parametrize("cuts", product((False, True), repeat=3))
+def test_what_comes_again_after_an_erasure_leaves_no_trace_in_whatever_batch_it_comes(cuts: tuple[bool, ...]) -> None:
+    """With the erasure in one batch it opened a record that had not begun: it held the id, and what began it later."""
+    who = "ann@example.com"
+    first, late = event(0, "form.submitted", "1", who), event(HOUR, "email.replied", "2", who)
+    world = World(plan_of("10ex")).send([first])
+    batch: list[Event] = []
+    for one, cut in zip([event(DAY, "contact.erased", "x", who), first, late], cuts, strict=True):
+        batch.append(one)
+        if cut:
+            world.send(batch)
+            batch = []
+    world.send(batch)
+    assert not any(who.encode() in state for state in world.states.values())
+    world.send([event(2 * DAY, PAGE, "3", who)])  # of a kind that does nothing but say that the contact is there
+    assert world.stages(who)[-1] == "prospect"
+    assert set(world.currents) == {who}
 
 
 def test_erasing_a_merged_id_erases_the_survivor() -> None:

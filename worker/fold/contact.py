@@ -89,11 +89,11 @@ class Contact:
 
         `lenient`: it counts from the horizon on where it is older (who is whom does not grow stale).
         """
+        identity = self.record.identity if self.record is not None else None
+        erased = identity.erased if identity is not None else self.past.time
+        if event.time <= erased and not event.origin:  # of an id that is this contact now, that id's key has said so
+            return None  # and nothing is opened for it: of who was erased no more is known than before
         record = self.open(event.time)
-        if (
-            record.identity is not None and event.time <= record.identity.erased and not event.origin
-        ):  # of an id that is this contact now, that id's key has said so
-            return None
         if event.time < record.horizon:
             if record.spent and [event.id, event.source] in record.spent:
                 self.outcome.duplicates += 1

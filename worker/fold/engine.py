@@ -116,8 +116,8 @@ class Engine:
         forget = self.plan.forget
         if forget is not None and head.state.stage == forget[0] and latest > head.state.created + forget[1]:
             return 0, None  # it may have been forgotten meanwhile
-        idle = head.fingerprint == self.fingerprint and earliest >= head.state.created
-        return None if idle else (0, None)
+        begun = head.fingerprint == self.fingerprint and head.state.stage >= 0
+        return None if begun and earliest >= head.state.created else (0, None)
 
     def entry(self, state: bytes | None) -> Entry | None:
         """What stands under a contact's key, under this definition."""
