@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -10,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mapping.records import mapping, shipped
-from worker.mapping.bodies import BodyError, read_form, unquoted, wanted_of
 from worker.mapping.expression import DIRECT, parse, searcher
+from worker.mapping.forms import Wanted, read_form, unquoted, wanted_of
+from worker.mapping.outcome import BodyError
 
 ENCODED = st.text(alphabet="ab%+0123456789ABCDEFabcdef\\xé&=", max_size=30)
 
@@ -57,6 +59,48 @@ def test_fields_that_nobody_looks_at_are_passed_over() -> None:
     body = b"type=x&data%5Bemail%5D=a%40b.c&data[merges][FNAME]=Ada&data[email2]=y&other=%ff"
     assert read_form(body, wanted) == {"type": "x", "data": {"email": "a@b.c"}}
     assert wanted_of([("a",), ()]) is None
+
+
+FIELDS = st.lists(st.tuples(st.sampled_from(["a", "b[c]", "b%5Bd%5D", "b[c][e]", "*.", "f"]),
+                            st.text(alphabet="a%+4=[\\é\n", max_size=6)), min_size=1, max_size=5)  # fmt: skip
+
+
+def told(body: bytes, wanted: Wanted | None) -> Any:
+    """The document with its order, or why there is none."""
+    try:
+        return json.dumps(read_form(body, wanted))
+    except BodyError as error:
+        return error.refusal
+
+
+@given(st.lists(FIELDS, min_size=1, max_size=4), st.sampled_from([None, ("a",), ("b",), ("b", "c")]))
+def test_forms_like_earlier_ones_are_read_as_if_they_were_the_first(
+    forms: list[list[tuple[str, str]]], path: tuple[str, ...] | None
+) -> None:
+    bodies = ["&".join(f"{name}={value}" for name, value in form).encode() for form in forms]
+    paths = [()] if path is None else [path]
+    kept = wanted_of(paths)
+    for body in bodies * 3:
+        assert told(body, kept) == told(body, Wanted(None if path is None else frozenset(paths)))
+
+
+def test_a_form_whose_names_were_seen_twice_is_read_at_once() -> None:
+    wanted = Wanted(None)
+    for value in ("1", "2"):
+        assert wanted.at_once(f"a={value}&b[c]=x") is None
+        read_form(f"a={value}&b[c]=x".encode(), wanted)
+    assert wanted.at_once("a=%41&b[c]=+") == {"a": "A", "b": {"c": " "}}
+    assert wanted.at_once("b[c]=x&a=1") is None
+    assert wanted.at_once("a=1&b[c]=x&") is None
+
+
+def test_who_sends_other_names_each_time_fills_no_memory() -> None:
+    wanted = Wanted(None)
+    for number in range(3_000):
+        for _ in range(3):
+            read_form(f"a{number}=1".encode(), wanted)
+    assert wanted.at_once("a0=1") == {"a0": "1"}
+    assert wanted.at_once("a2999=1") is None
 
 
 def test_a_shipped_mapping_of_forms_comes_to_the_same_with_all_fields() -> None:

@@ -14,9 +14,9 @@ import zstandard
 from tests.mapping.records import NAMES, RECORD, dropped, mapping, scenarios, shipped
 from worker.definition.errors import DefinitionError
 from worker.fold.outcome import Event
-from worker.mapping.bodies import BodyError
 from worker.mapping.draft import draft
 from worker.mapping.mapping import Mapping
+from worker.mapping.outcome import BodyError
 from worker.mapping.reader import read_mapping
 from worker.mapping.samples import read_samples
 from worker.mapping.scenario import differences, read_scenarios

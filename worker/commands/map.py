@@ -126,8 +126,9 @@ def _show(name: str) -> None:
 
 
 def _draft(files: tuple[str, ...]) -> None:
-    from worker.mapping.bodies import BodyError, read_body
+    from worker.mapping.bodies import read_body
     from worker.mapping.draft import draft
+    from worker.mapping.outcome import BodyError
 
     documents: list[Any] = []
     for sample in _samples(files):
@@ -167,9 +168,8 @@ def _check(mapping: Mapping, files: tuple[str, ...], as_json: bool) -> int:
 # ------------------------------------------------------------------------------------------------------------- mapping
 def _map(mapping: Mapping, files: tuple[str, ...], as_json: bool) -> int:
     """Show every record; how many of their items were refused."""
-    from worker.mapping.bodies import BodyError
     from worker.mapping.mapping import Item, Step
-    from worker.mapping.outcome import Refused
+    from worker.mapping.outcome import BodyError, Refused
     from worker.mapping.unused import unused, written
 
     counted: Counter[str] = Counter()

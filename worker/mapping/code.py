@@ -5,9 +5,9 @@ A path is looked up once in a stretch of code, however often the mapping names i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from worker.mapping.expression import DIRECT, ROOT, SCOPES, Ast, Path, scopes, searcher, shown, simple
 from worker.mapping.semantics import (
@@ -24,8 +24,10 @@ from worker.mapping.semantics import (
     terms,
 )
 
+Part = TypeVar("Part")
+
 _METHODS: Final = {"lower": "lower", "upper": "upper", "trim": "strip"}
-_NESTED_MAX: Final = 8  # blocks for one condition; Python takes a hundred in all
+_NESTED_MAX: Final = 8  # blocks within each other for one condition or choice; Python takes a hundred in all
 _COMPARED: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 
 
@@ -201,19 +203,28 @@ class Code:
         return self.assign(f"{called} if {first}.__class__ is str else None")
 
     def choice(self, ast: Ast, base: str | None) -> str:
-        name = self.assign(self.value(ast["children"][0], base))
+        first, *others = terms(ast, ast["type"])
+        name = self.assign(self.value(first, base))
         test = f"not {holds(name)}" if ast["type"] == "or_expression" else holds(name)
-        with self.block(f"if {test}:"):
-            self.emit(f"{name} = {self.value(ast['children'][1], base)}")
+        for other in self.one_after_another(test, others):
+            self.emit(f"{name} = {self.value(other, base)}")
         return name
 
     def first_there(self, children: list[Ast], base: str | None) -> str:
         first, *others = children
         name = self.assign(self.value(first, base))
-        for other in others:
-            with self.block(f"if {name} is None:"):
-                self.emit(f"{name} = {self.value(other, base)}")
+        for other in self.one_after_another(f"{name} is None", others):
+            self.emit(f"{name} = {self.value(other, base)}")
         return name
+
+    def one_after_another(self, test: str, parts: Iterable[Part]) -> Iterator[Part]:
+        """Each part in a block within that of the part before: a test that fails is not made again for the rest."""
+        with ExitStack() as blocks:
+            for number, part in enumerate(parts):
+                if number % _NESTED_MAX == 0:
+                    blocks.close()
+                blocks.enter_context(self.block(f"if {test}:"))
+                yield part
 
     def search(self, ast: Ast, base: str | None) -> str:
         found = self.constant(searcher(ast))

@@ -172,13 +172,10 @@ class _Compiler(ValueCode):
 
     def subject(self, order: tuple[str, ...], names: Mapping[str, str]) -> str:
         code = self.code
-        subject = code.name()
-        for place_, name in enumerate(order):
-            if place_ == 0:
-                code.emit(f"{subject} = {names.get(name) or self.identity(name)}")
-            else:
-                with code.block(f"if {subject} is None:"):
-                    code.emit(f"{subject} = {names.get(name) or self.identity(name)}")
+        first, *others = order
+        subject = code.assign(names.get(first) or self.identity(first))
+        for name in code.one_after_another(f"{subject} is None", others):
+            code.emit(f"{subject} = {names.get(name) or self.identity(name)}")
         with code.block(f"if {subject} is None:"):
             tried = ", ".join(f"`{self.written(self.model.identities[name].value)}`" for name in order)
             message = f"expected a contact, got nothing usable from {tried}"

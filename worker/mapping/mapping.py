@@ -14,14 +14,15 @@ import msgspec
 from worker.definition.errors import DefinitionError
 from worker.fold.outcome import Event, Refusal
 from worker.mapping import library
-from worker.mapping.bodies import MAX_BYTES, BodyError, read_body, wanted_of
+from worker.mapping.bodies import MAX_BYTES, read_body
 from worker.mapping.compile import compile_rules
 from worker.mapping.expression import RECORD_KEY
 from worker.mapping.expression import reads as expression_reads
+from worker.mapping.forms import wanted_of
 from worker.mapping.items import MAX_ITEMS, Item, Taking, item_of, items_of, take_items
 from worker.mapping.machines import Machines, read_machines
 from worker.mapping.model import Model
-from worker.mapping.outcome import Bad, Dropped, Refused, Result
+from worker.mapping.outcome import Bad, BodyError, Dropped, Refused, Result
 from worker.mapping.reader import read_mapping
 from worker.mapping.reading import of_record, reads_of_each, reads_of_rules, shape
 

@@ -34,6 +34,14 @@ class Refused(NamedTuple):
 Result = Event | Dropped | Refused
 
 
+class BodyError(Exception):
+    """The bytes hold no document; `refusal` says why."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(reason, message)
+
+
 class Bad(Exception):
     """Ends the reading of one item from within; `Mapping.apply` turns it into `Refused`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -32,9 +31,8 @@ class ValueCode:
             code.emit(f"{name} = True if {code.truth(value.test.ast)} else False")
         elif value.any_of:
             code.emit(f"{name} = False")
-            for part in value.any_of:
-                with code.block(f"if not {name}:"):
-                    code.emit(f"{name} = {self.value(part, 'boolean', time)[0]} is True")
+            for part in code.one_after_another(f"not {name}", value.any_of):
+                code.emit(f"{name} = {self.value(part, 'boolean', time)[0]} is True")
         elif value.scanner is not None:
             self.scanner(name, value, time)
         elif value.is_constant:
@@ -50,19 +48,16 @@ class ValueCode:
 
     def sources(self, name: str, value: Value) -> tuple[str, str]:
         code = self.code
-        first = place(value.sources[0].ast, value.sources[0].text)
-        for number, source in enumerate(value.sources):
-            scope, path = place(source.ast, source.text)
-            if number == 0:
-                found = code.value(source.ast)
-                if value.email:
-                    found = code.known(("email", found), self.email(found, scope, path))
-                code.emit(f"{name} = {found}")
-            else:
-                with code.block(f"if {name} is None or {name} == '':"):
-                    found = code.value(source.ast)
-                    code.emit(f"{name} = {self.email(found, scope, path) if value.email else found}")
-        return first
+        first, *others = value.sources
+        scope, path = place(first.ast, first.text)
+        found = code.value(first.ast)
+        if value.email:
+            found = code.known(("email", found), self.email(found, scope, path))
+        code.emit(f"{name} = {found}")
+        for source in code.one_after_another(f"{name} is None or {name} == ''", others):
+            found = code.value(source.ast)
+            code.emit(f"{name} = {self.email(found, *place(source.ast, source.text)) if value.email else found}")
+        return scope, path
 
     @staticmethod
     def email(found: str, scope: str, path: str) -> str:
@@ -154,42 +149,46 @@ class ValueCode:
     # ----------------------------------------------------------------------------------------------------- id, time
     def ident(self, ident: Ident) -> str:
         code = self.code
-        name, first = code.name(), ("record", "")
-        for number, part in enumerate(ident):
-            expressions = part.parts if isinstance(part, Digest) else part.sources
-            if number == 0 and expressions:
-                first = place(expressions[0].ast, expressions[0].text)
-            with code.block(f"if {name} is None:") if number else nullcontext():
-                if isinstance(part, Digest):
-                    atoms = ", ".join(code.value(expression.ast) for expression in part.parts)
-                    scope, path = place(part.parts[0].ast, part.parts[0].text)
-                    code.emit(f"{name} = digest(({atoms},), {scope!r}, {path!r})")
-                else:
-                    found, scope, path = self.value(part, "id")
-                    code.emit(f"{name} = identifier({found}, {scope!r}, {path!r})")
+        scope, path = "record", ""
+        name = code.name()
+        expressions = ident[0].parts if isinstance(ident[0], Digest) else ident[0].sources
+        if expressions:
+            scope, path = place(expressions[0].ast, expressions[0].text)
+        self.ident_part(name, ident[0])
+        for part in code.one_after_another(f"{name} is None", ident[1:]):
+            self.ident_part(name, part)
         with code.block(f"if {name} is None:"):
-            code.emit(f"raise wrong({first[0]!r}, {first[1]!r}, 'an id', None)")
+            code.emit(f"raise wrong({scope!r}, {path!r}, 'an id', None)")
         return name
+
+    def ident_part(self, name: str, part: Digest | Value) -> None:
+        code = self.code
+        if isinstance(part, Digest):
+            atoms = ", ".join(code.value(expression.ast) for expression in part.parts)
+            scope, path = place(part.parts[0].ast, part.parts[0].text)
+            code.emit(f"{name} = digest(({atoms},), {scope!r}, {path!r})")
+        else:
+            found, scope, path = self.value(part, "id")
+            code.emit(f"{name} = identifier({found}, {scope!r}, {path!r})")
 
     def time(self, time: Time, required: bool = True) -> str:
         code = self.code
-        name, first = code.name(), ("record", "")
-        for number, source in enumerate(time.sources):
-            scope, path = place(source.expression.ast, source.expression.text)
-            if number == 0:
-                first = scope, path
-            with code.block(f"if {name} is None:") if number else nullcontext():
-                code.emit(f"{name} = {self.time_source(source, scope, path)}")
+        first, *others = time.sources
+        scope, path = place(first.expression.ast, first.expression.text)
+        name = code.assign(self.time_source(first))
+        for source in code.one_after_another(f"{name} is None", others):
+            code.emit(f"{name} = {self.time_source(source)}")
         if required:
             with code.block(f"if {name} is None:"):
-                code.emit(f"raise Bad('no-time', {first[0]!r}, {first[1]!r}, 'expected when it happened, got nothing')")
+                code.emit(f"raise Bad('no-time', {scope!r}, {path!r}, 'expected when it happened, got nothing')")
             if any(source.unit == "iso" for source in time.sources):
                 with code.block(f"if not {EARLIEST_MS} <= {name} < {times.YEAR_9999}:"):
-                    code.emit(f"in_time({name}, {first[0]!r}, {first[1]!r})")
+                    code.emit(f"in_time({name}, {scope!r}, {path!r})")
         return name
 
-    def time_source(self, source: TimeSource, scope: str, path: str) -> str:
+    def time_source(self, source: TimeSource) -> str:
         code = self.code
+        scope, path = place(source.expression.ast, source.expression.text)
         found = code.value(source.expression.ast)
         if source.unit != "iso":
             scale = UNITS[source.unit]
