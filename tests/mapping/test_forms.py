@@ -15,7 +15,7 @@ from worker.mapping.expression import DIRECT, parse, searcher
 from worker.mapping.forms import Wanted, read_form, unquoted, wanted_of
 from worker.mapping.outcome import BodyError
 
-ENCODED = st.text(alphabet="ab%+0123456789ABCDEFabcdef\\xé&=", max_size=30)
+ENCODED = st.text(alphabet="ab%+0123456789ABCDEFabcdef\\xé&=\n\t ~_", max_size=30)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=8).filter(lambda name: "[" not in name and "]" not in name),

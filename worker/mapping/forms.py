@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from urllib.parse import unquote
@@ -171,12 +172,12 @@ def unquoted(text: str) -> str:
         text = text.replace("%40", "@").replace("%3A", ":").replace("%2F", "/").replace("%20", " ")
     if "%" not in text:
         return text
-    if "\\" not in text and text.isascii():
-        # The same escapes as in a Python literal, which are decoded in one go instead of one by one.
-        try:
-            return text.replace("%", "\\x").encode().decode("unicode_escape").encode("latin-1").decode()
-        except UnicodeDecodeError:
-            pass  # a `%` that is none of an escape, which stays as it is; or no UTF-8, which is told below
+    if text.isascii() and text.isprintable() and "=" not in text:
+        # Quoted-printable's escapes but for their sign, which are decoded in one go. Each makes one
+        # byte of three characters; one that is none leaves the text longer, and stays as it is below.
+        data = a2b_qp(text.replace("%", "="))
+        if len(data) == len(text) - 2 * text.count("%"):
+            return data.decode()
     return unquote(text, errors="strict")
 
 
