@@ -11,14 +11,12 @@ from worker.explain.values import Correction, Explanation, Step, Visit
 from worker.explain.watch import Witness
 from worker.explain.why_not import why_not
 from worker.fold import step, tell
-from worker.fold.contact import Contact
+from worker.fold.contact import CORRECTED, Contact
 from worker.fold.engine import Engine
+from worker.fold.erasure import ERASED
 from worker.fold.identity import IDENTITY_TYPES
 from worker.fold.outcome import Event, Outcome, Output, Refusal
 from worker.fold.state import Erased, Forward, Kept, Record, State, decode_state, decode_tail
-
-CORRECTED = "lifecycle.corrected.v1"
-ERASED = "lifecycle.contact.erased.v1"
 
 
 class Explainer:

@@ -115,17 +115,16 @@ def grant(person: Person, claim: Claim) -> Refusal | None:
     sequence, revision = past.sequence, past.revision
     if record is not None:  # the claimer publishes one correction under this id, and its company was told
         sequence, revision = record.sequence, record.revision + 1
-    made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
     kept = events[-FORWARD_KEPT:] if claim.kind == "identified" else []
     used = max(claim.time, person.now)
-    person.holder = Forward(person.name, [made], kept, used, sequence, revision, past.time, past.whose)
+    person.holder = Forward(person.name, [claim.made], kept, used, sequence, revision, past.time, past.whose)
     outcome.changed = True
     return _decide(person, deferred)
 
 
 def _again(person: Person, forward: Forward, claim: Claim) -> Refusal | None:
     """An id that has gone elsewhere is claimed: where it is anonymous its events are shared out anew."""
-    made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
+    made = claim.made
     if made in forward.claims:
         return None
     known = any(other[3] == claim.to for other in forward.claims)

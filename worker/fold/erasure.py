@@ -11,7 +11,7 @@ from typing import Any
 
 from worker.fold import tell
 from worker.fold.claim import claims_that_waited, refuse
-from worker.fold.identity import Claims, head_of, is_anonymous, is_forgotten, one_by, owner_at, owner_of
+from worker.fold.identity import Claims, claims_on, head_of, is_anonymous, is_forgotten, one_by, owner_at, owner_of
 from worker.fold.messages import Claim, Forwarded, Gone, Restored, Withdrawn
 from worker.fold.outcome import Refusal
 from worker.fold.person import Person
@@ -34,10 +34,7 @@ def forget(person: Person, whom: str, at: int, whose: bytes = b"") -> Refusal | 
     Where that is not this contact it goes on without what they brought. `whose`: a digest of who has told of it.
     """
     contact, identity, past = person.contact(), person.identity or Identity(), person.past
-    claims: Claims = {
-        other: [*identity.pending.get(other, ()), *identity.merged.get(other, ())]
-        for other in (*identity.pending, *identity.merged)
-    }
+    claims: Claims = {other: claims_on(identity, other) for other in (*identity.pending, *identity.merged)}
     top, gone = one_by(claims, whom, at)
     if person.name not in gone and not contact.whole():  # what it brought can't be told from the rest
         gone |= one_by(claims, person.name, at)[1]
@@ -133,7 +130,7 @@ def reached(person: Person, claim: Claim) -> Refusal | None:
         return None  # what made them one had ended
     if not isinstance(forward, Forward):
         return forget(person, person.name, at, person.digest(claim.to))
-    made = [claim.time, claim.source, claim.id, claim.to, claim.kind]
+    made = claim.made
     if made in forward.claims or any(one[:5] == made for one in forward.forgotten):
         return None  # the claimer has told of it, or will when what this id gave arrives there
     past = [one for one in forward.claims if one[0] <= at]
@@ -149,12 +146,9 @@ def _disclaim(person: Person, forward: Forward, of: list[str], at: int, before: 
     """Of this id all was to be forgotten that was theirs by then: it leaves whoever has it by the claims `before`."""
     past = [claim for claim in forward.claims if claim[3] in of and claim[0] <= at]
     anonymous = is_anonymous(forward)
-    brought: dict[str, list[list[str]]] = {}
-    for event in forward.events if anonymous else ():
-        if event.time <= at and owner_of(forward.claims, event.time) in past:
-            brought.setdefault(owner_at(before, event.time), []).append([event.id, event.source])
-    for other, events in brought.items():
-        person.send(other, Withdrawn(other, forward.name, events, ""))
+    if anonymous:
+        brought = [one for one in forward.events if one.time <= at and owner_of(forward.claims, one.time) in past]
+        _withdraw(person, forward, brought, before)
     _leave(person, forward, past, at, 0 if anonymous else at)
     if not anonymous and person.holder is forward:  # it has become somebody again since
         owner = owner_at(forward.claims, at)
@@ -174,14 +168,21 @@ def erase_forward(person: Person, forward: Forward, kept: Kept) -> None:
     kept.origin = forward.name
     if found:
         person.send(owner, Forwarded(owner, kept, [forward.name]))
-    brought: dict[str, list[list[str]]] = {}
-    for event in forward.events:
-        if event.time <= at and not (found and owner_at(claims, event.time) == owner):
-            brought.setdefault(owner_at(claims, event.time), []).append([event.id, event.source])
-    for other, events in brought.items():
-        person.send(other, Withdrawn(other, forward.name, events, ""))
+    brought = [one for one in forward.events if one.time <= at]
+    if found:
+        brought = [one for one in brought if owner_at(claims, one.time) != owner]
+    _withdraw(person, forward, brought, claims)
     _leave(person, forward, [claim for claim in past if claim[3] != owner], at, at)
     forward.whose = person.digest(owner) if past else b""
+
+
+def _withdraw(person: Person, forward: Forward, events: list[Kept], claims: list[list[Any]]) -> None:
+    """These events leave whoever has them by the claims."""
+    leaving: dict[str, list[list[str]]] = {}
+    for event in events:
+        leaving.setdefault(owner_at(claims, event.time), []).append([event.id, event.source])
+    for other, some in leaving.items():
+        person.send(other, Withdrawn(other, forward.name, some, ""))
 
 
 def gone(person: Person, body: Gone) -> None:

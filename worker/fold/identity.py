@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from worker.fold.state import DEFERRED_MAX, Forward, Kept, mark
+from worker.fold.state import DEFERRED_MAX, Forward, Identity, Kept, mark
 
 Claims = dict[str, list[list[Any]]]  # of each id
 
@@ -37,6 +37,11 @@ def join(claims: Claims, other: str, more: Iterable[list[Any]]) -> None:
     """The contact is the other id by these claims too."""
     known = {tuple(claim[:4]): claim for claim in (*more, *claims.get(other, ()))}
     claims[other] = [known[made] for made in sorted(known)][-DEFERRED_MAX:]
+
+
+def claims_on(identity: Identity, other: str) -> list[list[Any]]:
+    """By which claims the contact is the other id, or waits to hear that it is."""
+    return [*identity.pending.get(other, ()), *identity.merged.get(other, ())]
 
 
 def marked(event: str, source: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from worker.fold.claim import claims_that_waited, refused
 from worker.fold.erasure import forget
-from worker.fold.identity import join, marked, other_of, owner_at, way_back
+from worker.fold.identity import claims_on, join, marked, other_of, owner_at, way_back
 from worker.fold.messages import PASSED_MAX, Answer, Claim, Gone, Restored
 from worker.fold.outcome import Refusal
 from worker.fold.person import Person
@@ -77,7 +77,7 @@ def answered(person: Person, answer: Answer) -> Refusal | None:
         _pass_on(person, answer, back if returned else owner_at(holder.claims, answer.time))
         return None
     identity = person.identity
-    claims = [] if identity is None else [*identity.pending.get(answer.of, ()), *identity.merged.get(answer.of, ())]
+    claims = [] if identity is None else claims_on(identity, answer.of)
     made = [answer.time, answer.source, answer.id, claimer]
     if identity is None or made not in [claim[:4] for claim in claims]:
         # It was split off, or the claimer was erased, while the answer was on its way: who sent it here has been told.

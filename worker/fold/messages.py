@@ -31,6 +31,11 @@ class Claim(msgspec.Struct, array_like=True, tag="claim"):
     kind: str  # "merged", or "identified": an anonymous id may be claimed again, event by event
     erased: int = 0
 
+    @property
+    def made(self) -> list[Any]:
+        """The claim as a forwarding record keeps it."""
+        return [self.time, self.source, self.id, self.to, self.kind]
+
 
 class Under(msgspec.Struct, array_like=True):
     """The definition that a record was folded under, and how its states are laid out."""

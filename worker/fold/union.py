@@ -15,7 +15,7 @@ def take_in(contact: Contact, answer: Answer, made: Kept) -> None:
     Behind it what both published stands, each under its own id, and their states are joined. What the other id
     published from there on is withdrawn under that id: it is restated here. `made` is the merge event.
     """
-    if is_empty(answer):
+    if not answer.base and not answer.events:
         return
     record, engine = contact.record, contact.engine
     assert record is not None
@@ -53,11 +53,6 @@ def _correct(contact: Contact, answer: Answer, stood: State, was: tell.Told, sta
         mended = [tell.output(plan, CORRECTED, answer.of, made.time, data)]
     seal(mended[0], tell.current(plan, stood, answer.revision + 1), tell.iso(contact.now))
     contact.outcome.outputs.append(mended[0]._replace(elsewhere=True))
-
-
-def is_empty(answer: Answer) -> bool:
-    """Whether the other id gives nothing: the claim was refused, or there was nothing."""
-    return not answer.base and not answer.events
 
 
 def is_whole(answer: Answer) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from worker.definition.pattern import ParsedPattern
+from worker.fold.erasure import ERASED
 from worker.fold.outcome import Output
 from worker.plan import Plan
 from worker.plan.generate import ARGUMENTS, Generator, in_words
 from worker.plan.meaning import Meaning
 
-ENDINGS: Final = frozenset({"lifecycle.contact.erased.v1", "lifecycle.contact.merged.v1"})
+ENDINGS: Final = frozenset({ERASED, "lifecycle.contact.merged.v1"})
 """Where a contact that is no more may be so for another reason than that it was forgotten."""
 
 
