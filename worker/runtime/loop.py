@@ -252,13 +252,10 @@ class Worker:
         just taken partitions from this member, the others get them only once this same member has joined once more,
         and a static one that comes back as a new client is not asked to.
         """
-        now = self._clock.monotonic()
-        self._fenced.append(now)
-        while self._fenced[0] < now - FENCED_WINDOW_SECONDS:
-            self._fenced.popleft()
-        if len(self._fenced) >= self._settings.fenced_max:
+        times = _lately(self._fenced, self._clock.monotonic(), FENCED_WINDOW_SECONDS)
+        if times >= self._settings.fenced_max:
             raise Halt(
-                f"fenced {len(self._fenced)} times within {FENCED_WINDOW_SECONDS:g} s ({error})",
+                f"fenced {times} times within {FENCED_WINDOW_SECONDS:g} s ({error})",
                 f"does another worker run with --instance-id {self._settings.instance_id}? each needs its own",
             ) from error
         if self._session is not None:
@@ -285,11 +282,7 @@ class Worker:
         last answer makes strangers of the members that it gave in the others. But where another worker runs under the
         name, returning time and again would put that one out, which would return in turn.
         """
-        now = self._clock.monotonic()
-        self._displaced.append(now)
-        while now - self._displaced[0] > DISPLACED_WINDOW_SECONDS:
-            self._displaced.popleft()
-        if len(self._displaced) >= DISPLACED_MAX:
+        if _lately(self._displaced, self._clock.monotonic(), DISPLACED_WINDOW_SECONDS) >= DISPLACED_MAX:
             raise Halt(
                 f"instance {self._settings.instance_id} of group {self._settings.group} runs elsewhere ({error})",
                 "give every worker an --instance-id of its own; if this one was replaced, let it rest",
@@ -346,3 +339,11 @@ class Worker:
         self._log.warning(
             event, on=settings.broker, error=str(error), attempt=self._attempts, seconds=round(wait_ms / 1000, 3)
         )
+
+
+def _lately(times: deque[float], now: float, seconds: float) -> int:
+    """It happened once more, now; how often within so many seconds. Older times are forgotten."""
+    times.append(now)
+    while now - times[0] > seconds:
+        times.popleft()
+    return len(times)
