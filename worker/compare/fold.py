@@ -207,9 +207,7 @@ def _lay(bench: _Bench, report: Report, number: int, span: Span) -> _Laid:
 
 def _fold(bench: _Bench, report: Report, number: int, before: list[int], clock: int, share: int) -> _Folded:
     """One part under every variant; contacts whose histories part are put on its shelf."""
-    names = enumerate(before)
-    blocks = (block for name, more in names for block in gathered(bench.folder, str(name), number, more))
-    parts = bench.folded(by_contact(blocks))
+    parts = bench.folded(by_contact(gathered(bench.folder, number, before)))
     folded = _Folded([Figures() for _ in parts], [0] * len(parts), Counter(), 0)
     order = [{name: place for place, name in enumerate(names)} for names in bench.names]
     found, contacts = _compared(parts, clock, folded, order)

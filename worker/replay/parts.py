@@ -146,12 +146,7 @@ def _fold(
     bench: Bench, report: Report, number: int, before: list[int], clock: int, share: int, spread: Spread | None
 ) -> Folded:
     """One part, gathered from what was laid of each span, folded, and put on its shelves."""
-    if spread is not None:
-        blocks = spread.gather(number)
-    else:
-        names = enumerate(before)
-        blocks = (block for name, more in names for block in gathered(bench.folder, str(name), number, more))
-    arrived = by_contact(blocks)
+    arrived = by_contact(gathered(bench.folder, number, before) if spread is None else spread.gather(number))
     if spread is not None and bench.families:
         arrived = dict(sorted(arrived.items(), key=_first))
     part = Part(bench.engine, bench.job.terms, bench.families, arrived)

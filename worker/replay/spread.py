@@ -104,7 +104,7 @@ class Spread:
 
     def gather(self, part: int) -> Iterator[Arrivals]:
         """What was put into a part, in blocks, and is kept no longer."""
-        yield from gathered(self._folder, self._name, part, 0)
+        yield from _written(self._folder, self._name, part, 0)
         blocks, self._blocks[part] = self._blocks[part], []
         for block in blocks:
             yield _arrivals(block, 0)
@@ -122,8 +122,16 @@ def lay(reader: Reader, sources: Sequence[Source], cut: Sequence[Span], spread: 
     return lines
 
 
-def gathered(folder: Path, name: str, part: int, before: int) -> Iterator[Arrivals]:
-    """What was written of a part, in blocks, and taken away from the folder; `before` is added to each position."""
+def gathered(folder: Path, part: int, before: Sequence[int]) -> Iterator[Arrivals]:
+    """What was written of a part from one span after the other, in blocks, and taken away from the folder.
+
+    A span's number is the name of its files; what is `before` it is added to its positions.
+    """
+    for name, more in enumerate(before):
+        yield from _written(folder, str(name), part, more)
+
+
+def _written(folder: Path, name: str, part: int, before: int) -> Iterator[Arrivals]:
     path = _path(folder, name, part)
     if not path.exists():
         return
