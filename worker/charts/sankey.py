@@ -111,10 +111,10 @@ def _room(stages: Sequence[str]) -> int:
 
 
 def _counts(data: str, x: str, y: str, align: str) -> Spec:
-    """How many a flow has: upon it, or above where it is too thin for that."""
+    """How many a flow has: upon it, or above where it is too thin for that. Onward ones need room beside each other."""
+    told = "format(datum.count, ',')"
     return {"type": "text", "from": {"data": data}, "encode": {"update": text(
-        text={"signal": f"gap < 70 && {data == 'onward'} ? '' : format(datum.count, ',')".replace("False", "false")
-              .replace("True", "true")},
+        text={"signal": f"gap < 70 ? '' : {told}" if data == "onward" else told},
         x={"signal": x}, y={"signal": f"{y} - (datum.thick < 15 ? datum.thick / 2 + 7 : 0)"}, align={"signal": align},
         baseline={"value": "middle"})}}  # fmt: skip
 

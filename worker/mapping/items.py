@@ -100,14 +100,9 @@ def item_of(taken: Taken, number: int) -> Item:
 
 
 def items_of(taken: Sequence[Taken]) -> list[Item]:
-    items: list[Item] = []
-    for owner, step, found in taken:
-        value = owner.value
-        if found.__class__ is list:
-            items += [Item(part, value, owner, step, number) for number, part in enumerate(found)]
-        else:
-            items.append(owner if found is value else Item(found, value, owner, step))
-    return items
+    return [
+        item_of(each, number) for each in taken for number in range(len(each[2]) if each[2].__class__ is list else 1)
+    ]
 
 
 def take_items(

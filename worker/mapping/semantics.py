@@ -12,7 +12,7 @@ NUMBERS: Final = (int, float)
 
 def is_false(value: Any) -> bool:
     """What JMESPath takes for false: null, false, and a text, list or object with nothing in it; never a number."""
-    return not value and value.__class__ is not int and value.__class__ is not float
+    return not value and value.__class__ not in NUMBERS
 
 
 def holds(name: str) -> str:
@@ -31,7 +31,7 @@ def ordered(left: Any, right: Any) -> bool:
     """Two numbers or two texts: nothing else has an order."""
     if left.__class__ is str:
         return right.__class__ is str
-    return left.__class__ in (int, float) and right.__class__ in (int, float)
+    return left.__class__ in NUMBERS and right.__class__ in NUMBERS
 
 
 def flattened(value: list[Any]) -> list[Any]:

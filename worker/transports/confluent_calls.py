@@ -54,7 +54,7 @@ class Calls:
         raise Unanswered(f"librdkafka has not come back within {seconds:g} s")
 
     def end(self, held: list[Any]) -> None:
-        """The client in the list, which alone refers to it, has ended, or will when it can.
+        """The client in the list has ended, or will when it can; a producer, if the list alone refers to it.
 
         An open transaction of it is left to the next producer of its id.
         """
