@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.cluster import Cluster, cluster
-from benchmarks.runs import Run, alternate, median
+from benchmarks.runs import Run, alternate, in_turns, median
 from benchmarks.systems import COMMIT_MS, Missing, System, quix, streams, worker
 from benchmarks.tables import Table, number, verdict
 from benchmarks.traffic import events, expected_changes
@@ -58,7 +58,7 @@ def _table(
     return Table(
         f"End to end, exactly once: {client}",
         f"{first.events:,} events of {contacts:,} contacts on four partitions, {first.changes:,} changes from each "
-        f"system, {len(runs[0])} runs each in turns (median); the peers commit each {COMMIT_MS:,} ms, one thread each. "
+        f"system, {in_turns(len(runs[0]))}; the peers commit each {COMMIT_MS:,} ms, one thread each. "
         f"The worker also publishes each contact's beginning, and what it publishes says why.",
         ["system", "events/s", "events per CPU second", "slowest and fastest events/s"],
         [

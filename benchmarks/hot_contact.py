@@ -9,7 +9,7 @@ import argparse
 from typing import Final
 
 from benchmarks.cluster import Cluster, cluster
-from benchmarks.runs import alternate, median
+from benchmarks.runs import alternate, in_turns, median
 from benchmarks.systems import worker
 from benchmarks.tables import Table, number, verdict
 from benchmarks.traffic import events
@@ -32,7 +32,7 @@ def measure(broker: Cluster, count: int, contacts: int, rounds: int, client: str
     by_cpu = median(one.per_cpu_second / other.per_cpu_second for one, other in zip(hots, evens, strict=True))
     return Table(
         "A hot contact",
-        f"{count:,} events of {contacts:,} contacts, worker over {client}, {rounds} runs each in turns (median).",
+        f"{count:,} events of {contacts:,} contacts, worker over {client}, {in_turns(rounds)}.",
         ["traffic", "events/s", "events per CPU second"],
         [
             [name, number(median(run.per_second for run in of)), number(median(run.per_cpu_second for run in of))]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.processes import Void
-from benchmarks.runs import median
+from benchmarks.runs import in_turns, median
 from benchmarks.systems import lifecycle_command
 from benchmarks.tables import Table, number, verdict
 from benchmarks.traffic import KeyValue, events
@@ -84,7 +84,7 @@ def measure(count: int, contacts: int, rounds: int, lifecycle: str = "10ex") -> 
     speedup = median(second.per_second / first.per_second for first, second in zip(one, two, strict=True))
     return Table(
         "Replay of JSON Lines",
-        f"{count:,} events of {contacts:,} contacts, `{lifecycle}`, {rounds} runs each in turns (median).",
+        f"{count:,} events of {contacts:,} contacts, `{lifecycle}`, {in_turns(rounds)}.",
         ["way", "events/s", "events per CPU second"],
         [
             [way, number(median(each.per_second for each in of)), number(median(each.per_cpu_second for each in of))]

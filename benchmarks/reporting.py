@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.processes import Peak, Void
-from benchmarks.runs import median
+from benchmarks.runs import in_turns, median
 from benchmarks.systems import lifecycle_command
 from benchmarks.tables import Table, number, verdict
 from worker.instants import parse_instant
@@ -291,7 +291,7 @@ def measure(count: int, rounds: int) -> Table:
     return Table(
         "Figures of a long history",
         f"{count:,} stage changes of {first[0].contacts:,} contacts in Parquet ({size / 1e6:,.0f} MB), with breaches"
-        f" and corrections, `{LIFECYCLE}`, {rounds} runs each in turns (median); from the command's start to its end.",
+        f" and corrections, `{LIFECYCLE}`, {in_turns(rounds)}; from the command's start to its end.",
         ["way", "seconds", "CPU seconds", "peak memory, MB"],
         [
             [

@@ -82,5 +82,10 @@ def alternate(systems: Sequence[tuple[System, str, int, int | None]], cluster: C
     return runs
 
 
+def in_turns(rounds: int) -> str:
+    """For a table's words: how often each was run, and what its figures are then."""
+    return "1 run each" if rounds == 1 else f"{rounds} runs each in turns (median)"
+
+
 def median(values: Iterable[float]) -> float:
     return statistics.median(values)

@@ -148,6 +148,12 @@ def test_the_command_draws_to_a_file_and_counts_events(tmp_path: Path) -> None:
     assert "1 · does something identifiable" in out.read_text()
 
 
+def on_a_page(folder: Path, drawing: str) -> Path:
+    file = folder / "picture.html"
+    file.write_text(f"<!doctype html><title>t</title><link rel=icon href=data:,>{drawing}")
+    return file
+
+
 LONG = [
     "Marketing Qualified Lead (enterprise only)",
     "Kundenbeziehungspflegeverantwortung",
@@ -172,9 +178,7 @@ def test_long_names_stay_in_their_boxes_and_the_legend_on_its_sheet(tmp_path: Pa
     lifecycle = PLAIN.model_copy(update={"stages": long, "transitions": moves})
     drawing = svg(lifecycle)
     assert [title.text for title in ElementTree.fromstring(drawing).iter(f"{SVG}title")][1:] == names
-    file = tmp_path / "picture.html"
-    file.write_text(f"<!doctype html><title>t</title><link rel=icon href=data:,>{drawing}")
-    with opened(file, width=1400) as page:
+    with opened(on_a_page(tmp_path, drawing), width=1400) as page:
         outside = page.evaluate(
             "() => { const inside = (one, box) => one.left >= box.left && one.right <= box.right &&"
             " one.top >= box.top && one.bottom <= box.bottom, of = node => node.getBoundingClientRect();"
@@ -190,9 +194,7 @@ def test_long_names_stay_in_their_boxes_and_the_legend_on_its_sheet(tmp_path: Pa
 @pytest.mark.parametrize("name", SHIPPED)
 def test_words_in_the_picture_keep_clear_of_boxes_and_of_each_other(tmp_path: Path, name: str) -> None:
     """As the browser sets them, with its own fonts."""
-    file = tmp_path / "picture.html"
-    file.write_text(f"<!doctype html><title>t</title><link rel=icon href=data:,>{svg(read(lifecycle_path(name)))}")
-    with opened(file, width=1400) as page:
+    with opened(on_a_page(tmp_path, svg(read(lifecycle_path(name)))), width=1400) as page:
         boxes = page.evaluate(
             "() => [...document.querySelectorAll('.says tspan, .area')].map(one => {"
             " const box = one.getBoundingClientRect();"
