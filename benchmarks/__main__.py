@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import end_to_end, hot_contact, lifecycles, mapping, replaying, reporting, state
+from benchmarks import comparing, end_to_end, hot_contact, lifecycles, mapping, replaying, reporting, state
 from benchmarks.cluster import cluster
 from benchmarks.processes import Void
 from benchmarks.tables import Table, heading
@@ -40,6 +40,7 @@ def main() -> int:
                 ("end to end", lambda: end_to_end.measure(broker, scaled(400_000), scaled(50_000), given.rounds)),
                 ("state", lambda: [state.measure(broker, given.contacts)]),
                 ("replay", lambda: [replaying.measure(scaled(1_000_000), scaled(125_000), given.rounds)]),
+                ("diff", lambda: [comparing.measure(scaled(1_000_000), scaled(100_000), given.rounds)]),
                 ("mappings", lambda: [mapping.measure(scaled(400_000), scaled(50_000), given.rounds)]),
                 ("report", lambda: [reporting.measure(scaled(10_000_000), given.rounds)]),
                 ("hot contact", lambda: [hot_contact.measure(broker, scaled(200_000), scaled(25_000), given.rounds)]),

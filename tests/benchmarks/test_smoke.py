@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks import hot_contact, lifecycles, replaying, reporting, state
+from benchmarks import comparing, hot_contact, lifecycles, replaying, reporting, state
 from benchmarks.cluster import Cluster
 from benchmarks.runs import run
 from benchmarks.systems import worker
@@ -38,6 +38,10 @@ def test_a_table_says_whether_the_aim_is_met() -> None:
 
 def test_replays_are_measured() -> None:
     assert "one process" in replaying.measure(EVENTS, CONTACTS, 1).markdown()
+
+
+def test_comparisons_are_measured() -> None:
+    assert "another lifecycle" in comparing.measure(EVENTS, CONTACTS, 1).markdown()
 
 
 def test_reports_are_measured_over_a_history_that_is_drawn_alike_each_time() -> None:

@@ -92,7 +92,7 @@ class Mapping:
         own = _key(key) if self._reads_key else None
         steps = self._steps
         if steps:
-            first = self._first(document, header, own)
+            first = steps[0].take(document, document, None, header, own)
             # a mapping that also takes batches: the record may be its own only item
             if len(steps) > 1 or first is not document or document.__class__ is not dict:
                 return self._several(document, first, header, own, raw, only)
